@@ -1,0 +1,186 @@
+/**
+ * The one source of the configuration's fields, types, defaults and documentation. `docs/configuration.md` and the chart's
+ * `values.schema.json` are generated from it; {@link Config} is what the rest of the code sees (durations in ms, sizes in bytes).
+ */
+import * as v from 'valibot'
+import { address, duration, size } from './values.ts'
+
+const about = v.description
+/** An optional field with its default and its line of documentation. */
+const field = <S extends v.GenericSchema, D extends v.InferInput<S>>(schema: S, fallback: D, text: string) =>
+  v.pipe(v.optional(schema, fallback as never), about(text))
+
+const text = v.pipe(v.string(), v.nonEmpty('must not be empty'))
+const headerName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be an HTTP header name'))
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+
+/** Signature algorithms (RFC 7518, RFC 8037). HMAC is possible only with `keys.secretFile`. */
+export const ASYMMETRIC_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
+export const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const
+const algorithm = v.picklist([...ASYMMETRIC_ALGORITHMS, ...HMAC_ALGORITHMS])
+
+const bind = address
+
+const keys = v.strictObject({
+  discovery: v.pipe(v.optional(v.literal(true)), about('Find the JWKS by OpenID Connect Discovery / RFC 8414 at the issuer\'s own URL.')),
+  jwksUri: v.pipe(v.optional(text), about('URL of the JWKS.')),
+  file: v.pipe(v.optional(text), about('Path of a JWKS file; watched, replaced as a whole.')),
+  inline: v.pipe(v.optional(v.looseObject({ keys: v.array(v.unknown()) })), about('A JWKS, here.')),
+  secretFile: v.pipe(v.optional(text), about('Path of a file holding one HMAC secret (at least 32 bytes); the only way to HS256, HS384, HS512.')),
+  caFile: v.pipe(v.optional(text), about('PEM certificates to trust for this issuer instead of the system\'s; watched.')),
+  bearerTokenFile: v.pipe(v.optional(text), about('A token to send when fetching, such as the pod\'s service-account token; read again at each fetch.')),
+  allowHttp: field(v.boolean(), false, 'Allow plain http for this issuer. For tests only.'),
+  allowedHosts: field(v.array(text), [], 'Other hosts (host or host:port) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
+  refresh: field(duration, '5m', 'How often to refetch in the background; a shorter Cache-Control max-age of the issuer wins down to 30s.'),
+  maxAge: field(duration, '24h', 'How long the last good set may be used while the issuer cannot be reached. Then its tokens are refused.'),
+  cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid.'),
+  timeout: field(duration, '5s', 'For one whole fetch.'),
+  maxBytes: field(size, '256KiB', 'Largest document accepted, after decompression.'),
+  maxKeys: field(count, 100, 'Most keys taken from one set.'),
+})
+
+const issuer = v.strictObject({
+  name: v.pipe(text, about('Name for logs, metrics and rules.')),
+  issuer: v.pipe(text, about('The exact `iss` of the tokens.')),
+  audiences: v.pipe(v.array(text), v.minLength(1, 'name at least one audience'), about('The token\'s `aud` must hold at least one of these.')),
+  keys: v.pipe(keys, about('Where the keys come from: exactly one of discovery, jwksUri, file, inline, secretFile.')),
+  algorithms: v.pipe(v.optional(v.pipe(v.array(algorithm), v.minLength(1))), about('Accepted algorithms. Default: all asymmetric ones (HS256 with secretFile).')),
+  clockSkew: field(duration, '30s', 'Tolerance for exp, nbf and iat.'),
+  tokenType: field(v.picklist(['any', 'at+jwt']), 'any', 'Demand `typ: at+jwt` (RFC 9068), which an ID token cannot have.'),
+  maxTokenAge: v.pipe(v.optional(duration), about('Refuse tokens issued longer ago than this, whatever their exp.')),
+  requiredClaims: field(v.array(text), [], 'Claims that must be there.'),
+  boundTokens: field(v.picklist(['refuse', 'accept']), 'refuse', 'What to do with a token bound to a key by `cnf` (RFC 7800) sent as a plain bearer token.'),
+})
+
+const tokenSource = v.union([
+  v.strictObject({ header: headerName, scheme: v.optional(text) }),
+  v.strictObject({ cookie: text }),
+  v.strictObject({ query: text }),
+], 'use { header, scheme }, { header }, { cookie } or { query }')
+
+const identityHeader = v.strictObject({
+  claim: v.pipe(v.union([text, v.array(text)]), about('A claim name (may be a URL), a dotted path into nested claims, or the path as a list.')),
+  encoding: field(v.picklist(['plain', 'csv', 'json', 'base64url']), 'plain', 'plain: one string, number or boolean; csv: an array, or a space-separated string, joined by commas; json: ASCII JSON; base64url: of the JSON.'),
+  required: field(v.boolean(), false, 'Refuse the request when the claim is missing.'),
+})
+
+const names = v.union([
+  v.array(text),
+  v.strictObject({ anyOf: v.optional(v.array(text)), allOf: v.optional(v.array(text)) }),
+])
+
+const scalar = v.union([v.string(), v.number(), v.boolean()])
+
+const requirement = v.strictObject({
+  issuers: v.pipe(v.optional(v.array(text)), about('Only tokens of these issuers (by name).')),
+  scopes: v.pipe(v.optional(names), about('A list: all of them; or { anyOf, allOf }. From `scope` (space-separated) or `scp`.')),
+  roles: v.pipe(v.optional(v.union([
+    v.array(text),
+    v.strictObject({ anyOf: v.optional(v.array(text)), allOf: v.optional(v.array(text)), claim: v.optional(v.union([text, v.array(text)])) }),
+  ])), about('A list: all of them; or { anyOf, allOf, claim }. `claim` defaults to `roles`.')),
+  claims: v.pipe(v.optional(v.record(text, v.union([scalar, v.array(scalar)]))), about('Claim (path) to value; a list means any of. An array claim matches if it holds the value.')),
+  tenant: v.pipe(v.optional(v.strictObject({
+    claim: v.union([text, v.array(text)]),
+    segment: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+    host: v.optional(text),
+    header: v.optional(headerName),
+  })), about('The claim must equal one of: the path\'s Nth segment (1 is the first), the `*` of a host pattern such as `*.example.com`, a header sent exactly once.')),
+})
+
+const rule = v.strictObject({
+  name: v.pipe(v.optional(text), about('For logs and metrics; default: the rule\'s index and path.')),
+  match: v.strictObject({
+    path: v.optional(v.union([text, v.array(text)]), '/**'),
+    methods: v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z!#$%&'*+.^_`|~0-9-]+$/, 'must be an upper-case method')))),
+    hosts: v.optional(v.array(text)),
+    preflight: v.optional(v.literal(true)),
+  }),
+  allow: v.pipe(v.optional(v.picklist(['anonymous', 'optional'])), about('anonymous: no token is looked at; optional: no token is fine, a bad one is not.')),
+  require: v.optional(requirement),
+  mode: v.pipe(v.optional(v.picklist(['enforce', 'audit'])), about('Overrides the sidecar\'s mode for this rule.')),
+  closeOnExpiry: field(v.boolean(), false, 'End WebSockets, event streams and long downloads when the token expires or is revoked.'),
+})
+
+const denylist = v.strictObject({
+  file: v.pipe(v.optional(text), about('JSON or YAML file with the same fields as below; watched, in force within a second.')),
+  jti: v.optional(v.array(text)),
+  sub: v.optional(v.array(text)),
+  kid: v.optional(v.array(text)),
+  issuedBefore: v.optional(v.array(v.strictObject({
+    issuer: v.optional(text),
+    sub: v.optional(text),
+    time: v.pipe(v.union([v.number(), v.string()]), about('Unix seconds or RFC 3339: tokens issued before it are refused.')),
+  }))),
+})
+
+/** The sidecar's configuration file. */
+export const configSchema = v.strictObject({
+  listeners: v.pipe(v.array(v.strictObject({
+    bind: v.pipe(bind, about('Where this protected port listens. Loopback unless told otherwise; the injector sets the pod\'s address.')),
+    upstream: v.pipe(address, about('The app. Loopback only, unless allowRemoteUpstream.')),
+    allowRemoteUpstream: field(v.boolean(), false, 'Allow an upstream that is not loopback. Traffic to it leaves the pod in the clear.'),
+  })), v.minLength(1, 'name at least one listener')),
+  admin: field(v.union([v.strictObject({ bind }), v.literal(false)]), { bind: '127.0.0.1:15000' }, 'Config dump and log level. Loopback only. `false` switches it off.'),
+  health: field(v.union([v.strictObject({ bind }), v.literal(false)]), { bind: '127.0.0.1:15020' }, '/livez /readyz /startupz /metrics.'),
+  mode: field(v.picklist(['enforce', 'audit']), 'enforce', 'audit: forward what would have been denied (never with identity headers from a bad token), count and log it.'),
+  issuers: v.pipe(v.array(issuer), v.minLength(1, 'name at least one issuer')),
+  tokens: field(v.pipe(v.array(tokenSource), v.minLength(1)), [{ header: 'Authorization', scheme: 'Bearer' }], 'Where tokens are taken from.'),
+  identity: v.optional(v.strictObject({
+    headers: field(v.record(headerName, identityHeader), { 'X-User-Id': { claim: 'sub' } }, 'Header to claim. Each is stripped from every request first, in any spelling.'),
+    forwardToken: field(v.boolean(), false, 'Leave the token in the request for the app.'),
+    alsoStrip: field(v.array(headerName), [], 'Further headers to strip from every request and response.'),
+  }), {}),
+  rules: v.pipe(v.optional(v.array(rule)), about('First match wins; no match is a denial. No rules at all: every path needs a valid token.')),
+  paths: v.optional(v.strictObject({ caseSensitive: field(v.boolean(), true, 'false for apps that fold the case of paths.') }), {}),
+  denylist: v.optional(denylist),
+  cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
+  forwarded: v.optional(v.strictObject({
+    trustedProxies: field(v.array(text), [], 'CIDRs of proxies whose X-Forwarded-For, -Proto, -Host, -Port and Forwarded are kept and appended to; from anyone else they are replaced.'),
+  }), {}),
+  upgrades: field(v.array(v.pipe(v.string(), v.toLowerCase())), ['websocket'], 'Protocols a request may upgrade to.'),
+  limits: v.optional(v.strictObject({
+    headerBytes: field(size, '32KiB', 'Whole request head.'),
+    headerCount: field(count, 200, 'Header fields.'),
+    targetBytes: field(size, '8KiB', 'Request target.'),
+    tokenBytes: field(size, '16KiB', 'One token.'),
+    headerTimeout: field(duration, '10s', 'For a head to arrive.'),
+    idleTimeout: field(duration, '75s', 'Between requests, and for a stalled body.'),
+    upstreamTimeout: field(duration, '60s', 'For the app\'s response head. 0: none. A response\'s total time is never limited.'),
+    connectTimeout: field(duration, '2s', 'For a connection to the app.'),
+    connections: field(count, 10000, 'Client connections per listener.'),
+    upstreamConnections: field(count, 1024, 'Connections to the app per listener.'),
+  }), {}),
+  readiness: field(v.picklist(['all', 'any', 'none']), 'all', 'How many issuers must have keys before the sidecar is ready the first time.'),
+  shutdown: v.optional(v.strictObject({
+    delay: field(duration, '5s', 'Go on accepting this long after SIGTERM, while endpoints are withdrawn.'),
+    grace: field(duration, '25s', 'Then wait this long for what is in flight.'),
+  }), {}),
+  log: v.optional(v.strictObject({
+    level: field(v.picklist(['debug', 'info', 'warn', 'error']), 'info', 'Log level.'),
+    allowed: field(v.pipe(v.number(), v.minValue(0), v.maxValue(1)), 0, 'Share of passed requests to log, 0 to 1. Denials are always logged.'),
+    subject: field(v.picklist(['plain', 'hashed', 'off']), 'hashed', 'How the subject appears in logs.'),
+  }), {}),
+  realm: field(v.pipe(v.string(), v.regex(/^[\x20\x21\x23-\x5b\x5d-\x7e]*$/, 'must be printable ASCII without quote or backslash')), '', 'Realm of the challenge.'),
+  exposure: v.optional(v.strictObject({
+    check: field(v.boolean(), true, 'Look in the pod\'s network namespace for an app port open beyond loopback, and warn.'),
+    unready: field(v.boolean(), false, 'Be unready while one is.'),
+  }), {}),
+  probes: field(v.record(text, v.strictObject({
+    type: v.picklist(['http', 'https', 'tcp', 'grpc']),
+    address,
+    path: v.optional(text),
+    host: v.optional(text),
+    headers: v.optional(v.array(v.strictObject({ name: headerName, value: v.string() }))),
+    service: v.optional(v.string()),
+    timeout: field(duration, '1s', 'For one probe.'),
+  })), {}, 'Probe targets the injector fixed at admission: "container/kind" is served at health:/probe/container/kind.'),
+})
+
+/** The configuration after validation: defaults filled in, durations in milliseconds, sizes in bytes, addresses parsed. */
+export type Config = v.InferOutput<typeof configSchema>
+export type IssuerConfig = Config['issuers'][number]
+export type RuleConfig = NonNullable<Config['rules']>[number]
+export type RequirementConfig = NonNullable<RuleConfig['require']>
+export type IdentityHeaderConfig = Config['identity']['headers'][string]
+export type TokenSourceConfig = Config['tokens'][number]
+export type DenylistConfig = NonNullable<Config['denylist']>

@@ -1,0 +1,69 @@
+/** The small value types of the configuration: durations, addresses, sizes. Each parses from what people write to what the code uses. */
+import * as v from 'valibot'
+import type { Address } from '../http/contract.ts'
+
+const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const SIZE_UNITS: Record<string, number> = { '': 1, KiB: 1024, MiB: 1024 ** 2 }
+
+/**
+ * Parses a duration such as `500ms`, `30s`, `5m`, `1h`, `7d`, or `0`.
+ * @returns milliseconds, or undefined when the text is not a duration
+ */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text)
+  return match ? Number(match[1]) * DURATION_UNITS[match[2]!]! : undefined
+}
+
+/**
+ * Parses a size such as `16384`, `16KiB` or `1MiB`.
+ * @returns bytes, or undefined when the text is not a size
+ */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d{1,12})(KiB|MiB|)$/.exec(text)
+  return match ? Number(match[1]) * SIZE_UNITS[match[2]!]! : undefined
+}
+
+/**
+ * Parses `host:port` or `[ipv6]:port`.
+ * @returns the address, or undefined when the text is not one
+ */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text)
+  if (!match) return undefined
+  const port = Number(match[3])
+  return port <= 65_535 ? { host: match[1] ?? match[2]!, port } : undefined
+}
+
+/** Writes an address as people do: IPv6 in brackets. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** Whether a host is the machine's own loopback (127.0.0.0/8, ::1, localhost). */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127(\.\d{1,3}){3}$/i.test(host)
+}
+
+/** Schema: duration text to milliseconds. */
+export const duration = v.pipe(
+  v.union([v.string(), v.literal(0)], 'write a duration such as 500ms, 30s, 5m or 1h'),
+  v.transform(String),
+  v.check((text) => parseDuration(text) !== undefined, 'write a duration such as 500ms, 30s, 5m or 1h'),
+  v.transform((text) => parseDuration(text)!),
+)
+
+/** Schema: size text or number to bytes. */
+export const size = v.pipe(
+  v.union([v.string(), v.number()], 'write a size such as 16384, 16KiB or 1MiB'),
+  v.transform(String),
+  v.check((text) => parseSize(text) !== undefined, 'write a size such as 16384, 16KiB or 1MiB'),
+  v.transform((text) => parseSize(text)!),
+)
+
+/** Schema: `host:port` text to {@link Address}. */
+export const address = v.pipe(
+  v.string('write host:port, for example 127.0.0.1:8080'),
+  v.check((text) => parseAddress(text) !== undefined, 'write host:port, for example 127.0.0.1:8080 or [::1]:8080'),
+  v.transform((text) => parseAddress(text)!),
+)
