@@ -18,9 +18,11 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
   writeFileSync(stamp, wanted)
 }
 
-// Under npm run the installed node 26 is first on PATH; called directly (.ci/run) nothing is checked.
-const { stdout } = process.env.npm_lifecycle_event ? spawnSync('node', ['--version'], { encoding: 'utf8' }) : { stdout: 'v26' }
-if (Number(/^v(\d+)/.exec(stdout ?? '')?.[1]) < 24) {
-  console.error(`setup: the scripts need node >= 24 and found ${stdout?.trim() || 'none'}. Start them by npm run, which puts the installed node 26 first on PATH.`)
-  process.exit(1)
+// Under npm run the installed node 26 stands first on PATH; called directly (.ci/run) there is nothing to check yet.
+if (process.env.npm_lifecycle_event) {
+  const { stdout } = spawnSync('node', ['--version'], { encoding: 'utf8' })
+  if (!(Number(/^v(\d+)/.exec(stdout ?? '')?.[1]) >= 24)) {
+    console.error(`setup: the scripts need node >= 24 and found ${stdout?.trim() || 'none'}; the npm package "node" should have put 26 on PATH. Remove node_modules and try again.`)
+    process.exit(1)
+  }
 }
