@@ -1,0 +1,68 @@
+import { readFileSync, statSync } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
+
+/** What a watched file holds now: its text, or why it cannot be read. */
+export type FileContent = { readonly text: string } | { readonly error: Error }
+
+export interface WatchOptions {
+  /** Milliseconds between looks. */
+  readonly interval?: number
+  /** Largest file read, in bytes; a larger one is an error. */
+  readonly maxBytes?: number
+}
+
+/** Where the path leads now. Kubernetes swaps the `..data` symlink above a mounted file: same path, another inode. */
+function fingerprint(path: string): string | Error {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats = statSync(path, { bigint: true })
+    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`
+  } catch (error) {
+    return error as Error
+  }
+}
+
+function read(path: string, maxBytes: number): FileContent {
+  try {
+    const bytes = readFileSync(path)
+    if (bytes.length > maxBytes) return { error: new Error(`${path} has ${bytes.length} bytes, more than the ${maxBytes} allowed`) }
+    return { text: bytes.toString('utf8') }
+  } catch (error) {
+    return { error: error as Error }
+  }
+}
+
+const same = (a: FileContent, b: FileContent): boolean =>
+  'text' in a ? 'text' in b && a.text === b.text : 'error' in b && a.error.message === b.error.message
+
+/**
+ * Watches one file by its path, through every symlink. It looks at the path a few times a second instead of subscribing to the kernel: a
+ * look costs microseconds, follows Kubernetes' `..data` swap and a file that comes and goes without special cases, and still works
+ * where inotify instances have run out, as they do on busy nodes.
+ * @param path the file
+ * @param listener called at once with what is there, then with each different content; a half-written file may be seen, followed by the whole
+ * @returns stops watching
+ */
+export function watchFile(path: string, listener: (content: FileContent) => void, options: WatchOptions = {}): () => void {
+  const { interval = 250, maxBytes = 64 * 1024 ** 2 } = options
+  let seen: string | undefined
+  let content: FileContent | undefined
+  let settled = true
+
+  const look = (): void => {
+    const print = fingerprint(path)
+    const at = print instanceof Error ? print.message : print
+    // A write within the kernel's timestamp tick of our read leaves the fingerprint as it was: after a change, read once more.
+    if (at === seen && settled) return
+    settled = at === seen
+    seen = at
+    const next = print instanceof Error ? { error: print } : read(path, maxBytes)
+    if (content && same(content, next)) return
+    content = next
+    listener(next)
+  }
+
+  look()
+  const timer = setInterval(look, interval)
+  timer.unref()
+  return () => { clearInterval(timer) }
+}
