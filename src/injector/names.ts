@@ -1,0 +1,34 @@
+/** The names that the controller, the injected pod, the chart and `sidegate check` share. Normative: see contract.md, "In the cluster". */
+
+export const INJECT_ANNOTATION = 'sidegate.dev/inject'
+export const PROFILE_ANNOTATION = 'sidegate.dev/profile'
+/** Label on every injected pod; what the NetworkPolicy selects. */
+export const INJECTED_LABEL = 'sidegate.dev/injected'
+/** Label on a namespace: every pod there is injected unless it says `sidegate.dev/inject: "false"`. */
+export const NAMESPACE_LABEL = 'sidegate.dev/inject'
+export const SIDECAR_CONTAINER = 'sidegate'
+/** A pod without `sidegate.dev/profile` gets this one. */
+export const DEFAULT_PROFILE = 'default'
+
+/** ConfigMap in each namespace with injected pods; one key `<profile>.json` per profile. The sidecar mounts it as a directory, whole. */
+export const CONFIG_COPY = 'sidegate-config'
+/** NetworkPolicy in each namespace with injected pods. */
+export const NETWORK_POLICY = 'sidegate'
+/** The one source ConfigMap, in the release namespace; keys `issuers` and `profiles`, YAML or JSON. */
+export const SOURCE_CONFIG = 'sidegate-profiles'
+/** The last accepted configuration, in the release namespace: what a restarted controller goes on with while the source is broken. */
+export const ACCEPTED_CONFIG = 'sidegate-profiles-accepted'
+/** On what the controller makes. */
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
+export const MANAGED_BY = 'sidegate-controller'
+
+/** The key of a profile in {@link CONFIG_COPY}. */
+export function profileKey(profile: string): string {
+  return `${profile}.json`
+}
+
+/** Protected ports: 15001 is the first; at most {@link MAX_PROTECTED_PORTS} per pod, all below the health port. */
+export const FIRST_PROTECTED_PORT = 15_001
+export const MAX_PROTECTED_PORTS = 16
+export const ADMIN_PORT = 15_000
+export const HEALTH_PORT = 15_020
