@@ -31,7 +31,7 @@ function serial(): string {
 }
 
 function exportKey(key: webcrypto.CryptoKey): string {
-  return KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }) as string
+  return KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' })
 }
 
 async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
