@@ -24,4 +24,4 @@ WORKDIR /app
 USER 65532:65532
 # The sidecar may read its own code, its configuration and its network namespace; it may use the network. No writes, no child
 # processes, no workers, no addons (Node's permission model). Programs that need more are started with their own command.
-ENTRYPOINT ["/usr/local/bin/node", "--permission", "--allow-net", "--allow-fs-read=/app/", "--allow-fs-read=/etc/", "--allow-fs-read=/proc/", "--allow-fs-read=/var/run/secrets/", "--allow-fs-read=/run/secrets/", "/app/dist/cmd/sidecar.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--disable-warning=ExperimentalWarning", "--permission", "--allow-net", "--allow-fs-read=/app/", "--allow-fs-read=/etc/", "--allow-fs-read=/proc/", "--allow-fs-read=/var/run/secrets/", "--allow-fs-read=/run/secrets/", "/app/dist/cmd/sidecar.js"]
