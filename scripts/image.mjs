@@ -36,6 +36,7 @@ function copy(from, to) {
  * TypeScript among production packages).
  */
 function production() {
+  /** @type {Set<string>} */
   const found = new Set()
   const visit = (from, name) => {
     for (let at = from; ; at = dirname(at)) {
