@@ -2,7 +2,7 @@ import { createLog, formatLine, type Sink } from '../../src/telemetry/log.ts'
 import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 
 /** A sink that collects, and answers as told. */
