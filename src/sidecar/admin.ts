@@ -5,7 +5,7 @@
 import type { Config } from '../config/schema.ts'
 import { isLoopback } from '../config/values.ts'
 import type { Handler, Reply, RequestHead } from '../http/contract.ts'
-import { LOG_LEVELS, type Log, type LogLevel } from '../telemetry/log.ts'
+import { LOG_LEVELS, type Log } from '../telemetry/log.ts'
 import { jsonReply, serviceHandler, splitTarget, textReply } from './service-reply.ts'
 
 interface AdminOptions {
@@ -21,7 +21,7 @@ const INDEX = 'GET /config      the configuration in force, without secrets\nGET
 export function createAdmin({ config, keys, log }: AdminOptions): Handler {
   function logLevel(head: RequestHead, query: URLSearchParams): Reply {
     if (head.method === 'GET') return jsonReply(200, { level: log.level })
-    const wanted = LOG_LEVELS.find((level) => level === query.get('level')) as LogLevel | undefined
+    const wanted = LOG_LEVELS.find((level) => level === query.get('level'))
     if (wanted === undefined) return textReply(400, `level must be one of ${LOG_LEVELS.join(', ')}`)
     log.setLevel(wanted)
     log.warn('log level changed by the admin service', { level_now: wanted })
