@@ -1,0 +1,69 @@
+/**
+ * Hop-by-hop headers (RFC 9110 section 7.6.1) are ours to consume. They are taken out BEFORE the sidecar adds its own headers, so that a client's
+ * `Connection: X-User-Id` can never remove what we add (attacks H7, H8; the fault of many proxies).
+ */
+import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
+import { compileNames, valuesOf } from './header-names.ts'
+
+/** Headers for one connection only. `Proxy` is no such header, but CGI reads it as `HTTP_PROXY` (httpoxy), and nobody sends it in earnest. */
+export const HOP_BY_HOP = [
+  'Connection', 'Keep-Alive', 'Proxy-Connection', 'Proxy-Authenticate', 'Proxy-Authorization', 'Proxy-Authentication-Info', 'Proxy',
+  'TE', 'Trailer', 'Transfer-Encoding', 'Upgrade', 'HTTP2-Settings',
+] as const
+
+/** Framing and `Expect`: the transport writes its own (see `Forward.headers` in contract.ts). */
+const FRAMING = ['Content-Length', 'Expect'] as const
+
+/** Whether a header, in any spelling (`Transfer_Encoding` too), is hop-by-hop. */
+export const isHopByHop = compileNames(HOP_BY_HOP)
+
+const isConsumed = compileNames([...HOP_BY_HOP, ...FRAMING])
+
+/** What `Connection` must not name: without them the message is another message. */
+const isMessageItself = compileNames(['Host', 'Content-Length', 'Transfer-Encoding'])
+
+/** The names in the `Connection` headers of a message, in lower case, without empty elements. */
+export function nominated(headers: readonly string[]): string[] {
+  const values = valuesOf(headers, 'connection')
+  return values.length === 0 ? [] : values.join().toLowerCase().split(',').map((name) => name.trim()).filter(Boolean)
+}
+
+/**
+ * The end-to-end part of a request's headers, in wire order.
+ * @param headers flat list as received
+ * @param strips further headers to leave out: identity headers, the token's, forwarding headers
+ * @returns a new flat list without hop-by-hop and framing headers, those that `Connection` names, and those that `strips` says; or
+ *   `protected_connection` when `Connection` names Host, Content-Length or Transfer-Encoding
+ */
+export function endToEnd(headers: readonly string[], strips: (name: string) => boolean): string[] | Denial {
+  const named = checkedNominations(headers)
+  if (isDenial(named)) return named
+  const kept: string[] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    if (isConsumed(name) || strips(name) || (named.length > 0 && named.includes(name.toLowerCase()))) continue
+    kept.push(name, headers[i + 1]!)
+  }
+  return kept
+}
+
+/** Options of `Connection` that name no header field to look for: by far the most common content. */
+const OPTIONS = new Set(['close', 'keep-alive', 'upgrade', 'te'])
+
+function checkedNominations(headers: readonly string[]): readonly string[] | Denial {
+  const named = nominated(headers).filter((name) => !OPTIONS.has(name))
+  const protectedName = named.find(isMessageItself)
+  return protectedName === undefined ? named : deny('protected_connection', `Connection names ${protectedName}`)
+}
+
+/**
+ * The protocol that a request asks to upgrade to, if it is one of the allowed.
+ * @param allowed protocol names in lower case; `h2c` belongs there only if someone means it (attack S7)
+ * @returns the protocol in lower case, or undefined: `Connection` does not name `upgrade`, not exactly one protocol is asked for, or it is not allowed
+ */
+export function readUpgrade(headers: readonly string[], allowed: ReadonlySet<string>): string | undefined {
+  const [asked, ...others] = valuesOf(headers, 'upgrade')
+  if (asked === undefined || others.length > 0) return undefined
+  const protocol = asked.trim().toLowerCase()
+  return allowed.has(protocol) && nominated(headers).includes('upgrade') ? protocol : undefined
+}

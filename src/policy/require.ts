@@ -1,0 +1,135 @@
+/** What a rule demands of a verified token: issuers, scopes, roles, claims, tenant. */
+import type { Claims, Principal } from '../auth/types.ts'
+import type { RequirementConfig } from '../config/schema.ts'
+import { compileNames } from '../http/header-names.ts'
+import { deny, type Denial } from '../telemetry/reason.ts'
+import { claimName, compileClaim } from './claims.ts'
+import { compileHostLabel } from './hosts.ts'
+import type { CompiledRule, PolicyRequest, Requirement } from './types.ts'
+
+/**
+ * Whether a principal may do what the rule guards.
+ * @returns the first denial, or undefined when every requirement is satisfied
+ */
+export function authorise(rule: CompiledRule, principal: Principal, request: PolicyRequest): Denial | undefined {
+  for (const requirement of rule.requirements) {
+    const denial = requirement(principal, request)
+    if (denial !== undefined) return denial
+  }
+  return undefined
+}
+
+/** Compiles a rule's `require` to its parts, in the order in which they are checked. `{}` has none: any valid token will do. */
+export function compileRequirements(config: RequirementConfig): readonly Requirement[] {
+  return [
+    ...config.issuers ? [requireIssuers(config.issuers)] : [],
+    ...config.scopes ? [requireScopes(config.scopes)] : [],
+    ...config.roles ? [requireRoles(config.roles)] : [],
+    ...Object.entries(config.claims ?? {}).map(([claim, wanted]) => requireClaim(claim, wanted)),
+    ...config.tenant ? [requireTenant(config.tenant)] : [],
+  ]
+}
+
+function requireIssuers(names: readonly string[]): Requirement {
+  return ({ issuer }) => names.includes(issuer) ? undefined : deny('issuer_refused', `issuer ${issuer}`)
+}
+
+function requireScopes(config: NonNullable<RequirementConfig['scopes']>): Requirement {
+  const lacks = compileSet(config)
+  return ({ claims }) => {
+    const lacking = lacks(scopesOf(claims))
+    return lacking === undefined ? undefined : deny('scope_insufficient', `lacks ${lacking}`)
+  }
+}
+
+function requireRoles(config: NonNullable<RequirementConfig['roles']>): Requirement {
+  const path = ('claim' in config ? config.claim : undefined) ?? 'roles'
+  const read = compileClaim(path)
+  const lacks = compileSet(config)
+  return ({ claims }) => {
+    const lacking = lacks(strings(read(claims)))
+    return lacking === undefined ? undefined : deny('role_missing', `${claimName(path)} lacks ${lacking}`)
+  }
+}
+
+type Scalar = string | number | boolean
+
+/** Equality without conversion: the number 1 is not the text "1". An array claim matches if it holds a wanted value. */
+function requireClaim(path: string, wanted: Scalar | readonly Scalar[]): Requirement {
+  const read = compileClaim(path)
+  const accepted = new Set<unknown>(Array.isArray(wanted) ? wanted : [wanted])
+  return ({ claims }) => {
+    const value = read(claims)
+    const matches = Array.isArray(value) ? value.some((one) => accepted.has(one)) : accepted.has(value)
+    return matches ? undefined : deny('claim_mismatch', `claim ${path}`)
+  }
+}
+
+/** The tenant of the token must be the tenant that the request is about, wherever that is said. */
+function requireTenant({ claim, segment, host, header }: NonNullable<RequirementConfig['tenant']>): Requirement {
+  const read = compileClaim(claim)
+  const places = [
+    ...segment === undefined ? [] : [segmentTenant(segment)],
+    ...host === undefined ? [] : [hostTenant(host)],
+    ...header === undefined ? [] : [headerTenant(header)],
+  ]
+  return ({ claims }, request) => {
+    const tenants = strings(read(claims))
+    const same = places.length > 0 && places.every((matches) => matches(tenants, request))
+    return same ? undefined : deny('tenant_mismatch', `claim ${claimName(claim)}`)
+  }
+}
+
+type TenantPlace = (tenants: readonly string[], request: PolicyRequest) => boolean
+
+const segmentTenant = (number: number): TenantPlace => (tenants, { path }) => {
+  const segment = path.split('/')[number]
+  return segment !== undefined && segment !== '' && tenants.includes(segment)
+}
+
+/** Host names have no case, so the claim is compared without it here. */
+function hostTenant(pattern: string): TenantPlace {
+  const labelOf = compileHostLabel(pattern)
+  return (tenants, { host }) => {
+    const label = labelOf(host)
+    return label !== undefined && tenants.some((tenant) => tenant.toLowerCase() === label)
+  }
+}
+
+/** Counts every spelling that an app might fold into this header: a second one would make it unclear which the app reads. */
+function headerTenant(header: string): TenantPlace {
+  const isHeader = compileNames([header])
+  return (tenants, { headers }) => {
+    const values = headers.filter((_, i) => i % 2 === 1 && isHeader(headers[i - 1]!))
+    return values.length === 1 && tenants.includes(values[0]!)
+  }
+}
+
+/** RFC 8693 section 4.2 has `scope` as space-separated text; `scp` and lists are what several issuers make of it. */
+function scopesOf(claims: Claims): readonly string[] {
+  return [claims['scope'], claims['scp']].flatMap((value) => typeof value === 'string' ? value.split(' ').filter(Boolean) : strings(value))
+}
+
+/** The strings in a claim: itself, or a list's elements. */
+function strings(value: unknown): readonly string[] {
+  return (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string' && one !== '')
+}
+
+type NameSet = readonly string[] | { readonly anyOf?: readonly string[] | undefined; readonly allOf?: readonly string[] | undefined }
+
+/**
+ * Compiles a list (all of it) or `{ anyOf, allOf }`.
+ * @returns what a held list lacks, in words, or undefined when it lacks nothing
+ */
+function compileSet(config: NameSet): (held: readonly string[]) => string | undefined {
+  const { anyOf, allOf }: Exclude<NameSet, readonly string[]> = isList(config) ? { allOf: config } : config
+  return (held) => {
+    const missing = allOf?.find((name) => !held.includes(name))
+    if (missing !== undefined) return missing
+    return anyOf === undefined || anyOf.some((name) => held.includes(name)) ? undefined : `any of ${anyOf.join(', ')}`
+  }
+}
+
+function isList(config: NameSet): config is readonly string[] {
+  return Array.isArray(config)
+}

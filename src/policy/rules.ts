@@ -1,0 +1,118 @@
+/**
+ * Rules: which one a request falls under. First match wins, no match is a denial, and no rules at all mean that every path needs a valid token.
+ *
+ * Two mercies for authors, both in the direction of denying (docs/decisions: trailing slash, HEAD):
+ * - Most frameworks serve `/admin/` by the handler of `/admin`. So a rule written for a path that differs from the request's by the trailing slash only
+ *   applies as well, if it stands before the rule that matches: the request must satisfy both.
+ * - A rule for `GET` is a rule for `HEAD` (RFC 9110 section 9.3.2), and methods are compared in upper case, as several frameworks do.
+ */
+import type { Config, RuleConfig } from '../config/schema.ts'
+import { foldPathCase } from '../http/path.ts'
+import { valuesOf } from '../http/header-names.ts'
+import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
+import { compileHosts } from './hosts.ts'
+import { parsePattern } from './pattern.ts'
+import { compileRequirements } from './require.ts'
+import { pathTree, type Entry } from './tree.ts'
+import type { CompiledRule, PolicyRequest } from './types.ts'
+
+/** The rules, compiled. */
+export interface Rules {
+  /** The rule that decides over the request, or `no_rule`, or `ambiguous_path` (see {@link foldPathCase}). */
+  match(request: PolicyRequest): CompiledRule | Denial
+}
+
+interface Candidate {
+  readonly rule: CompiledRule
+  /** Whether method, host and preflight fit; the path already does. */
+  readonly fits: (request: PolicyRequest) => boolean
+}
+
+const TOKEN_EVERYWHERE: RuleConfig[] = [{ name: 'default', match: { path: '/**' }, require: {}, closeOnExpiry: false }]
+
+/**
+ * Compiles `rules`, with `paths` and the sidecar's `mode`.
+ * @throws an Error for a pattern that is not one; `config/validate.ts` reports all of them before it comes to that
+ */
+export function compileRules({ rules = TOKEN_EVERYWHERE, paths, mode }: Pick<Config, 'rules' | 'paths' | 'mode'>): Rules {
+  const tree = pathTree<Candidate>()
+  for (const [order, config] of rules.entries()) {
+    const value = { rule: compileRule(config, order, mode), fits: compileConditions(config.match) }
+    for (const pattern of pathsOf(config)) tree.add(parsePattern(pattern, paths.caseSensitive), { order, value })
+  }
+  return {
+    match: (request) => {
+      const path = paths.caseSensitive ? request.path : foldPathCase(request.path)
+      if (isDenial(path)) return path
+      let first: Entry<Candidate> | undefined
+      let twin: Entry<Candidate> | undefined
+      tree.visit(path, {
+        matching: (entries) => { first = earliest(entries, first, request) },
+        twin: (entries) => { twin = earliest(entries, twin, request) },
+      })
+      if (first === undefined) return deny('no_rule')
+      return twin === undefined || twin.order >= first.order ? first.value.rule : both(first.value.rule, twin.value.rule)
+    },
+  }
+}
+
+/** The path patterns of a rule. */
+export function pathsOf({ match: { path } }: RuleConfig): readonly string[] {
+  return typeof path === 'string' ? [path] : path
+}
+
+function compileRule(config: RuleConfig, index: number, mode: Config['mode']): CompiledRule {
+  return {
+    name: config.name ?? `${index}:${pathsOf(config).join(',')}`,
+    access: config.allow ?? 'token',
+    mode: config.mode ?? mode,
+    closeOnExpiry: config.closeOnExpiry,
+    requirements: compileRequirements(config.require ?? {}),
+  }
+}
+
+/** The first entry of the list that fits, unless a better one is known. Lists are in order, so the search ends early. */
+function earliest(entries: readonly Entry<Candidate>[], best: Entry<Candidate> | undefined, request: PolicyRequest): Entry<Candidate> | undefined {
+  for (const entry of entries) {
+    if (best !== undefined && entry.order >= best.order) return best
+    if (entry.value.fits(request)) return entry
+  }
+  return best
+}
+
+function compileConditions({ methods, hosts, preflight }: RuleConfig['match']): Candidate['fits'] {
+  const conditions = [
+    ...methods ? [compileMethods(methods)] : [],
+    ...hosts ? [compileHostCondition(hosts)] : [],
+    ...preflight ? [isPreflight] : [],
+  ]
+  return (request) => conditions.every((fits) => fits(request))
+}
+
+function compileMethods(methods: readonly string[]): Candidate['fits'] {
+  const accepted = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods)
+  return ({ method }) => accepted.has(method.toUpperCase())
+}
+
+function compileHostCondition(patterns: readonly string[]): Candidate['fits'] {
+  const matches = compileHosts(patterns)
+  return ({ host }) => matches(host)
+}
+
+/** A real CORS preflight (Fetch standard, section 3.2.2), not any `OPTIONS` (attack P16). */
+function isPreflight({ method, headers }: PolicyRequest): boolean {
+  return method === 'OPTIONS' && valuesOf(headers, 'origin').length === 1 && valuesOf(headers, 'access-control-request-method').length === 1
+}
+
+const STRICTNESS = ['anonymous', 'optional', 'token'] as const
+
+/** The rule that asks for what both ask for. It goes by the name of the one that matched. */
+function both(first: CompiledRule, twin: CompiledRule): CompiledRule {
+  return {
+    name: first.name,
+    access: STRICTNESS[Math.max(STRICTNESS.indexOf(first.access), STRICTNESS.indexOf(twin.access))]!,
+    mode: first.mode === 'audit' ? twin.mode : 'enforce',
+    closeOnExpiry: first.closeOnExpiry || twin.closeOnExpiry,
+    requirements: [...twin.requirements, ...first.requirements],
+  }
+}
