@@ -105,7 +105,7 @@ export async function connectKubeconfig(file?: string): Promise<Connection> {
     async credentials() {
       if (current && performance.now() - read < REREAD_MS) return current
       const options: TlsOptions & { headers?: Record<string, string>, auth?: string } = {}
-      await config.applyToHTTPSOptions(options as never)
+      await config.applyToHTTPSOptions(options)
       const headers = { ...options.headers, ...options.auth && { authorization: `Basic ${Buffer.from(options.auth).toString('base64')}` } }
       current = { dispatcher: agents.for(options), headers }
       read = performance.now()
