@@ -79,8 +79,11 @@ export interface Outcome {
 export interface Handler {
   /** Decides one request. Synchronous whenever it can be (a cached token), so that the hot path has no promise in it. */
   decide(head: RequestHead): Verdict | Promise<Verdict>
-  /** The reply for a request the transport itself refuses, with or without a readable head. Counts and logs it. */
-  refuse(reason: Reason, peer: string, head?: RequestHead): Reply
+  /**
+   * The reply for a request the transport itself refuses, with or without a readable head. Counts and logs it; but not when `verdict` is given:
+   * then the exchange failed after its verdict (`upstream_*`, a stalled body, a lapse), and {@link finished} tells about it.
+   */
+  refuse(reason: Reason, peer: string, head?: RequestHead, verdict?: Verdict): Reply
   /** Called exactly once for each verdict of {@link decide}, when its exchange is over. */
   finished(head: RequestHead, verdict: Verdict, outcome: Outcome): void
   /** For a `watched` exchange: the reason for which it must end now, or undefined to let it live. */
