@@ -184,12 +184,12 @@ const ATTEMPTS = 6
  * @throws KubeError when the server refuses, or after several lost races in a row
  */
 export async function ensure<T extends KubeObject>(
-  kube: Kube, ref: Ref, want: (current: T | undefined) => T | undefined, options: CallOptions & { readonly known?: T | undefined } = {},
+  kube: Kube, ref: Ref, want: (current: T | undefined) => T | undefined | Promise<T | undefined>, options: CallOptions & { readonly known?: T | undefined } = {},
 ): Promise<T | undefined> {
   let current = options.known
   for (let attempt = 1; ; attempt++) {
     if (current === undefined || attempt > 1) current = await kube.get<T>(ref, options)
-    const wanted = want(current)
+    const wanted = await want(current)
     if (wanted === undefined) return current
     try {
       return current === undefined
