@@ -60,7 +60,7 @@ const FORGED = ['X-User-Id', 'root', 'x-user-ID', 'root', 'X_User_Id', 'root', '
 
 /** A token in the RS256 issuer's name, keyed with its public key as if that were an HMAC secret. */
 async function confused(stage: Stage): Promise<string> {
-  const { keys } = stage.issuer.jwks() as { keys: { kid?: string }[] }
+  const { keys } = stage.issuer.jwks as { keys: { kid?: string }[] }
   const body = `${part({ alg: 'HS256', kid: keys[0]?.kid })}.${part({ ...ADA, iss: stage.issuer.url, exp: now() + 3600 })}`
   return `${body}.${createHmac('sha256', JSON.stringify(keys[0])).update(body).digest('base64url')}`
 }
@@ -124,7 +124,7 @@ export function story(rewrite: (stage: Stage, rules: Partial<Rules>) => Promise<
     },
     {
       title: 'The issuer goes down: good tokens stay good', path: '/orders/7', token: signed({ ...ADA, jti: 'while-down' }), tokenIs: "ada's, never seen before",
-      act: async (stage) => { await stage.issuer.pause(); return 'issuer: down' }, expect: { status: 200, app: asAda },
+      act: async (stage) => { await stage.issuer.stop(); return 'issuer: down' }, expect: { status: 200, app: asAda },
     },
     { title: '... and bad ones bad', path: '/orders/7', token: unsigned, tokenIs: 'unsigned', expect: refused },
   ]

@@ -1,5 +1,5 @@
 /** Makes certificate authorities and server certificates (RFC 5280). P-256 throughout: small, fast, accepted by every API server. */
-import '../lib/reflect-metadata.ts'
+import 'reflect-metadata'
 import { isIP } from 'node:net'
 import { createPrivateKey, KeyObject, randomBytes, webcrypto } from 'node:crypto'
 import {
