@@ -1,65 +1,24 @@
-import { webcrypto } from 'node:crypto'
-import 'reflect-metadata'
-import * as x509 from '@peculiar/x509'
+/** A certificate authority that lives as long as the process: no key of the demo or the tests is ever on a disk or in the repository. */
+import { createAuthority as createCa, issueLeaf, type KeyPair } from '../pki/authority.ts'
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const HOUR = 3_600_000
 
-/** What a TLS server needs, PEM. */
-export interface ServerCertificate {
-  readonly cert: string
-  readonly key: string
-}
-
-/** A certificate authority that lives as long as the process. */
+/** What the demo's and the tests' TLS servers use. */
 export interface Authority {
   /** Its own certificate, PEM. */
   readonly ca: string
-  /** Issues a leaf certificate for DNS names and IP addresses, valid for `validMs` from now (negative: already expired). */
-  issue(names: readonly string[], validMs?: number): Promise<ServerCertificate>
+  /** Issues a server certificate for DNS names and IP addresses, valid for `validMs` from now (negative: it expired that long ago). */
+  issue(names: readonly string[], validMs?: number): Promise<KeyPair>
 }
 
-const serial = (): string => `00${webcrypto.getRandomValues(Buffer.alloc(8)).toString('hex')}`
-
-const isIp = (name: string): boolean => /^[\d.]+$|:/.test(name)
-
-/** Mints a certificate authority at run time: no key of ours is ever on a disk or in the repository. */
+/** Mints a certificate authority, valid for a day. */
 export async function createAuthority(name = 'Sidegate demo CA'): Promise<Authority> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serial(),
-    name: `CN=${name}`,
-    notBefore: new Date(Date.now() - HOUR),
-    notAfter: new Date(Date.now() + 24 * HOUR),
-    keys,
-    signingAlgorithm: ALGORITHM,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-    ],
-  })
-
+  const pair = await createCa(name, { now: Date.now(), validityMs: 24 * HOUR })
   return {
-    ca: ca.toString('pem'),
-    async issue(names, validMs = 12 * HOUR) {
-      const leaf = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
-      const cert = await x509.X509CertificateGenerator.create({
-        serialNumber: serial(),
-        issuer: ca.subject,
-        subject: `CN=${names[0] ?? 'localhost'}`,
-        notBefore: new Date(Date.now() - HOUR),
-        notAfter: new Date(Date.now() + validMs),
-        publicKey: leaf.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: ALGORITHM,
-        extensions: [
-          new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-          new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: isIp(value) ? 'ip' : 'dns', value }))),
-        ],
-      })
-      const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', leaf.privateKey))
-      return { cert: cert.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') }
+    ca: pair.cert,
+    issue(names, validMs = 12 * HOUR) {
+      const now = Date.now()
+      return issueLeaf(pair, names, validMs > 0 ? { now, validityMs: validMs } : { now: now + validMs - HOUR, validityMs: HOUR })
     },
   }
 }
