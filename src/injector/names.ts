@@ -32,3 +32,21 @@ export const FIRST_PROTECTED_PORT = 15_001
 export const MAX_PROTECTED_PORTS = 16
 export const ADMIN_PORT = 15_000
 export const HEALTH_PORT = 15_020
+
+/** Every annotation and label of ours begins with this; what is unknown among them is refused. */
+export const PREFIX = 'sidegate.dev/'
+export const PORTS_ANNOTATION = 'sidegate.dev/ports'
+export const INTERCEPTION_ANNOTATION = 'sidegate.dev/interception'
+export const MODE_ANNOTATION = 'sidegate.dev/mode'
+/** Written by the injector: what uninject needs to know of the pod as it was. Refused when a user sets it. */
+export const ORIGINAL_ANNOTATION = 'sidegate.dev/original'
+/** Label on every injected pod with its interception: the NetworkPolicy lets only `port` pods be narrowed to the sidecar's own ports. */
+export const INTERCEPTION_LABEL = 'sidegate.dev/interception'
+export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container'
+/** The init container of interception `redirect`. */
+export const REDIRECT_CONTAINER = 'sidegate-redirect'
+/** The volume with {@link CONFIG_COPY} and where the sidecar has it. */
+export const CONFIG_VOLUME = 'sidegate-config'
+export const CONFIG_DIRECTORY = '/etc/sidegate'
+/** First port of the kernel's default range for outgoing connections: one of those may hold it when the sidecar wants to bind. */
+export const FIRST_EPHEMERAL_PORT = 32_768

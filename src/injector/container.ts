@@ -1,0 +1,126 @@
+/** The containers that the injector adds. Every default of the API server is written out, so that it has nothing to fill in. */
+import { isDeepStrictEqual } from 'node:util'
+import type { PodOverlay } from '../config/pod-overlay.ts'
+import type { Choices } from './annotations.ts'
+import { CONFIG_DIRECTORY, CONFIG_VOLUME, HEALTH_PORT, SIDECAR_CONTAINER, profileKey } from './names.ts'
+import type { Container, Handler, PodSpec } from './pod.ts'
+import type { ProtectedPort } from './ports.ts'
+import type { ProbeTargets } from './probes.ts'
+import { parseQuantity } from './quantity.ts'
+import type { InjectorSettings } from './settings.ts'
+
+/** Passes through the kubelet's expansion of $(NAME) unchanged. */
+const literal = (text: string) => text.replaceAll('$', '$$$$')
+
+/**
+ * The `--pod` argument (src/config/pod-overlay.ts).
+ * @param probes targets of the probes that moved to the sidecar
+ */
+export function podArgument(ports: readonly ProtectedPort[], choices: Choices, probes: ProbeTargets): string {
+  const overlay: Omit<PodOverlay, 'ips'> = {
+    listeners: ports.map(({ listen, app }) => ({ port: listen, on: choices.interception === 'loopback' ? 'pod' : 'any', upstream: `127.0.0.1:${app}` })),
+    health: HEALTH_PORT,
+    ...(choices.mode && { mode: choices.mode }),
+    ...(Object.keys(probes).length > 0 && { probes }),
+    // There an app on 0.0.0.0 is as it should be: the kernel hands its port to the sidecar.
+    ...(choices.interception === 'redirect' && { exposure: { check: false } }),
+  }
+  return `{"ips":"$(SIDEGATE_POD_IPS)",${literal(JSON.stringify(overlay).slice(1))}`
+}
+
+/** PodSecurity `restricted`, read-only root, no way up. */
+function restricted(settings: InjectorSettings): Record<string, unknown> {
+  return {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    privileged: false,
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: true,
+    ...(settings.runAsUser !== null && { runAsGroup: settings.runAsUser, runAsUser: settings.runAsUser }),
+    seccompProfile: { type: 'RuntimeDefault' },
+  }
+}
+
+const probe = (path: string, periodSeconds: number, failureThreshold: number): Handler => ({
+  failureThreshold,
+  httpGet: { path, port: HEALTH_PORT, scheme: 'HTTP' },
+  periodSeconds,
+  successThreshold: 1,
+  timeoutSeconds: 3,
+})
+
+/**
+ * The sidecar.
+ * @param native as an init container with restartPolicy Always (KEP-753), else a regular one that outlives the app's own preStop
+ */
+export function sidecarContainer(argument: string, choices: Choices, spec: PodSpec, settings: InjectorSettings, native: boolean): Container {
+  return {
+    name: SIDECAR_CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    command: [...settings.command],
+    args: ['--config', `${CONFIG_DIRECTORY}/${profileKey(choices.profile)}`, '--pod', argument],
+    env: [{ name: 'SIDEGATE_POD_IPS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIPs' } } }],
+    ports: [{ containerPort: HEALTH_PORT, name: 'sidegate-health', protocol: 'TCP' }],
+    // Pod-level resources bound the sum of all containers: ours must not claim a part of what the user sized for the app alone.
+    resources: spec.resources ? {} : { limits: { ...choices.resources.limits }, requests: { ...choices.resources.requests } },
+    // Started means listening; it never waits for an issuer, or an outage there would stop every pod here.
+    startupProbe: probe('/startupz', 1, 60),
+    livenessProbe: probe('/livez', 10, 3),
+    readinessProbe: probe('/readyz', 5, 3),
+    securityContext: restricted(settings),
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: [{ mountPath: CONFIG_DIRECTORY, name: CONFIG_VOLUME, readOnly: true }],
+    ...(native ? { restartPolicy: 'Always' } : { lifecycle: { preStop: { sleep: { seconds: preStopSeconds(spec) } } } }),
+  }
+}
+
+/**
+ * How long a regular sidecar goes on before its SIGTERM: all containers get theirs at once, but the app's comes after its own preStop,
+ * during which it still answers. Not more than half the grace period: the rest is for the drain.
+ */
+function preStopSeconds(spec: PodSpec): number {
+  const grace = Math.max(2, spec.terminationGracePeriodSeconds ?? 30)
+  const sleeps = spec.containers.map(({ lifecycle }) => Number((lifecycle?.preStop?.['sleep'] as { seconds?: unknown } | undefined)?.seconds ?? 0))
+  const hooked = spec.containers.some(({ lifecycle }) => lifecycle?.preStop)
+  const wanted = Math.max(hooked ? 10 : 2, ...sleeps.filter((seconds) => seconds > 0))
+  return Math.max(1, Math.floor(Math.min(wanted, grace / 2)))
+}
+
+const SERVICE_ACCOUNT_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+/**
+ * What the cluster itself does to a container after us, kept so that it does not count as tampering: API server defaults of newer
+ * versions, the ServiceAccount plugin's mount, AlwaysPullImages, LimitRanger's defaults, another spelling of the same quantity.
+ * Everything else is as we want it, whatever another webhook did.
+ * @param wanted the container as the injector makes it
+ * @param found the container as it is in the pod
+ */
+export function adopt(wanted: Container, found: Container): Container {
+  const mount = ((found['volumeMounts'] as { mountPath?: string }[] | undefined) ?? []).filter?.((entry) => entry?.mountPath === SERVICE_ACCOUNT_MOUNT) ?? []
+  const adopted: Container = {
+    ...wanted,
+    ...(found['resizePolicy'] !== undefined && { resizePolicy: found['resizePolicy'] }),
+    ...(found['imagePullPolicy'] === 'Always' && { imagePullPolicy: 'Always' }),
+    ...(wanted['resources'] !== undefined && { resources: adoptResources(wanted['resources'], found['resources']) }),
+    ...(mount.length === 1 && { volumeMounts: [...(wanted['volumeMounts'] as unknown[] | undefined ?? []), ...mount] }),
+  }
+  return isDeepStrictEqual(adopted, found) ? found : adopted
+}
+
+type Amounts = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>
+
+function adoptResources(wanted: unknown, found: unknown): unknown {
+  if (typeof found !== 'object' || found === null) return wanted
+  const result: Record<string, unknown> = { ...(wanted as Amounts) }
+  for (const kind of ['limits', 'requests']) {
+    const [want, have] = [(wanted as Amounts)[kind], (found as Amounts)[kind]]
+    if (typeof have !== 'object' || have === null) continue
+    const entries = Object.entries(have).filter(([name, value]) => want?.[name] === undefined || same(want[name], value))
+    result[kind] = { ...want, ...Object.fromEntries(entries) }
+  }
+  return result
+}
+
+const same = (a: unknown, b: unknown) => a === b || (parseQuantity(String(a)) !== undefined && parseQuantity(String(a)) === parseQuantity(String(b)))

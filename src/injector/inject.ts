@@ -1,0 +1,134 @@
+/** The injection: a pod in, a pod with its sidecar out. Pure; shared by the webhook and `sidegate inject`. */
+import { isDeepStrictEqual } from 'node:util'
+import { asksForSidecar, readChoices, type Choices } from './annotations.ts'
+import { adopt, podArgument, sidecarContainer } from './container.ts'
+import { CONFIG_COPY, CONFIG_VOLUME, DEFAULT_CONTAINER_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, ORIGINAL_ANNOTATION, REDIRECT_CONTAINER, SIDECAR_CONTAINER } from './names.ts'
+import { writeOriginal, type Absent, type Original } from './original.ts'
+import { asPod, isRefusal, type Container, type Metadata, type Pod, type PodSpec, type Refusal } from './pod.ts'
+import { planPorts, type ProtectedPort } from './ports.ts'
+import { redirectContainer } from './redirect.ts'
+import { rewriteContainers, type Rewritten } from './rewrite.ts'
+import type { InjectorSettings } from './settings.ts'
+import { neededSysctls, podWarnings, unsupported } from './unsupported.ts'
+import { withoutSidecar } from './uninject.ts'
+
+export type Injection =
+  /** `ports`: what the sidecar protects; `warnings`: sentences for the user, none of them a hole. */
+  | { readonly pod: Pod; readonly choices: Choices; readonly ports: readonly ProtectedPort[]; readonly warnings: readonly string[] }
+  | { readonly unchanged: 'not asked' }
+  | { readonly unchanged: 'already injected'; readonly choices: Choices; readonly ports: readonly ProtectedPort[] }
+  | Refusal
+
+export interface InjectOptions {
+  /** The namespace is labelled `sidegate.dev/inject: enabled`: pods that do not say are injected, too. */
+  readonly optIn?: boolean
+}
+
+/**
+ * Adds the sidecar to a pod that asks for it. Never changes its argument, never throws, and twice is once: a pod that has its sidecar is
+ * compared by content with what it should be, and repaired where it differs.
+ * @param value a Pod or a workload's pod template, parsed
+ */
+export function inject(value: unknown, settings: InjectorSettings, { optIn = false }: InjectOptions = {}): Injection {
+  const pod = asPod(value)
+  if (isRefusal(pod)) return pod
+  const asked = asksForSidecar(pod, optIn)
+  if (isRefusal(asked)) return asked
+  if (!asked) return { unchanged: 'not asked' }
+  const before = withoutSidecar(pod)
+  if (isRefusal(before)) return before
+  const choices = readChoices(before, settings)
+  if (isRefusal(choices)) return choices
+  const ports = unsupported(before, choices, settings) ?? planPorts(before, choices)
+  if (isRefusal(ports)) return ports
+  const rewritten = rewriteContainers(before.spec, choices, ports)
+  if (isRefusal(rewritten)) return rewritten
+  const result = adoptAll(assemble({ before, choices, ports, rewritten, settings }), pod)
+  if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }
+  return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports) }
+}
+
+interface Plan {
+  readonly before: Pod
+  readonly choices: Choices
+  readonly ports: readonly ProtectedPort[]
+  readonly rewritten: Rewritten
+  readonly settings: InjectorSettings
+}
+
+function assemble(plan: Plan): Pod {
+  const { before, ports, choices, rewritten } = plan
+  const added = additions(plan)
+  const original: Original = {
+    ports: choices.interception === 'port' ? ports.map(({ listen, app }) => ({ listen, app })) : [],
+    handlers: rewritten.originals,
+    ...added.names,
+    absent: added.absent,
+  }
+  return { ...before, metadata: withMetadata(before.metadata ?? {}, plan, added, original), spec: withSidecar(plan, added) }
+}
+
+interface Additions {
+  readonly names: Pick<Original, 'labels' | 'annotations' | 'pullSecrets' | 'sysctls'>
+  readonly sysctls: readonly { readonly name: string; readonly value: string }[]
+  readonly absent: Absent[]
+}
+
+/** What is added beside the containers, and which lists and maps have to be made for it. */
+function additions({ before: { metadata, spec }, choices, ports, settings }: Plan): Additions {
+  const labels = Object.keys(settings.labels).filter((key) => metadata?.labels?.[key] === undefined)
+  const annotations = metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION] === undefined ? [DEFAULT_CONTAINER_ANNOTATION] : []
+  const pullSecrets = settings.imagePullSecrets.filter((secret) => !(spec.imagePullSecrets ?? []).some(({ name }) => name === secret))
+  const sysctls = neededSysctls(spec, choices, ports)
+  const absent: Absent[] = []
+  const note = (key: Absent, value: unknown, needed = true) => { if (needed && (value === undefined || value === null)) absent.push(key) }
+  note('metadata', metadata)
+  note('labels', metadata?.labels)
+  note('annotations', metadata?.annotations)
+  note('initContainers', spec.initContainers)
+  note('volumes', spec.volumes)
+  note('imagePullSecrets', spec.imagePullSecrets, pullSecrets.length > 0)
+  note('securityContext', spec.securityContext, sysctls.length > 0)
+  note('sysctls', spec.securityContext?.sysctls, sysctls.length > 0)
+  return { names: { labels, annotations, pullSecrets, sysctls: sysctls.map(({ name }) => name) }, sysctls, absent }
+}
+
+function withMetadata(metadata: Metadata, { before, choices, settings }: Plan, { names }: Additions, original: Original): Metadata {
+  const extra = Object.fromEntries(names.labels.map((key) => [key, settings.labels[key]!]))
+  return {
+    ...metadata,
+    labels: { ...metadata.labels, ...extra, [INJECTED_LABEL]: 'true', [INTERCEPTION_LABEL]: choices.interception },
+    annotations: {
+      ...metadata.annotations,
+      ...(names.annotations.length > 0 && { [DEFAULT_CONTAINER_ANNOTATION]: before.spec.containers[0]!.name }),
+      [ORIGINAL_ANNOTATION]: writeOriginal(original),
+    },
+  }
+}
+
+function withSidecar({ before: { spec }, choices, ports, rewritten, settings }: Plan, { names, sysctls }: Additions): PodSpec {
+  // A pod that is to end gets a native sidecar on every supported version: a regular one would keep it from ending.
+  const native = settings.nativeSidecar || spec.restartPolicy === 'OnFailure' || spec.restartPolicy === 'Never'
+  const sidecar = sidecarContainer(podArgument(ports, choices, rewritten.targets), choices, spec, settings, native)
+  const first = [...(choices.interception === 'redirect' ? [redirectContainer(ports, settings)] : []), ...(native ? [sidecar] : [])]
+  return {
+    ...spec,
+    ...((first.length > 0 || rewritten.initContainers) && { initContainers: [...first, ...(rewritten.initContainers ?? [])] }),
+    containers: native ? rewritten.containers : [sidecar, ...rewritten.containers],
+    // The whole directory, not a subPath: only so does a changed ConfigMap reach a running pod.
+    volumes: [...(spec.volumes ?? []), { name: CONFIG_VOLUME, configMap: { defaultMode: 420, name: CONFIG_COPY } }],
+    ...(names.pullSecrets.length > 0 && { imagePullSecrets: [...(spec.imagePullSecrets ?? []), ...names.pullSecrets.map((name) => ({ name }))] }),
+    ...(sysctls.length > 0 && { securityContext: { ...spec.securityContext, sysctls: [...(spec.securityContext?.sysctls ?? []), ...sysctls] } }),
+  }
+}
+
+/** Keeps what the cluster itself did to our containers since a first call. */
+function adoptAll(wanted: Pod, found: Pod): Pod {
+  const previous = [...(found.spec.initContainers ?? []), ...found.spec.containers]
+  const keep = (container: Container) => {
+    const before = container.name === SIDECAR_CONTAINER || container.name === REDIRECT_CONTAINER ? previous.find(({ name }) => name === container.name) : undefined
+    return before ? adopt(container, before) : container
+  }
+  const { initContainers } = wanted.spec
+  return { ...wanted, spec: { ...wanted.spec, ...(initContainers && { initContainers: initContainers.map(keep) }), containers: wanted.spec.containers.map(keep) } }
+}

@@ -1,0 +1,46 @@
+/**
+ * The annotation `sidegate.dev/original`: what cannot be read off an injected pod and is needed to make it the original again. It is the
+ * memory for uninject, for a second call of the webhook, and for a newer injector that finds an older one's work. It is never trusted:
+ * whatever it says, the result of an injection is an injection of a pod that its author could have submitted.
+ */
+import * as v from 'valibot'
+import { ORIGINAL_ANNOTATION } from './names.ts'
+import { refuse, type Pod, type Refusal } from './pod.ts'
+
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
+const target = v.strictObject({ httpGet: v.optional(v.looseObject({})), tcpSocket: v.optional(v.looseObject({})), grpc: v.optional(v.looseObject({})) })
+
+const originalSchema = v.strictObject({
+  /** Sidecar's port to the app's, for the entries of interception `port`. */
+  ports: v.optional(v.array(v.strictObject({ listen: port, app: port })), []),
+  /** container -> kind -> the handler's action as it was. */
+  handlers: v.optional(v.record(v.string(), v.strictObject({
+    liveness: v.optional(target), readiness: v.optional(target), startup: v.optional(target), postStart: v.optional(target), preStop: v.optional(target),
+  })), {}),
+  /** Names the injector added to lists and maps that may have held others' before. */
+  labels: v.optional(v.array(v.string()), []),
+  annotations: v.optional(v.array(v.string()), []),
+  pullSecrets: v.optional(v.array(v.string()), []),
+  sysctls: v.optional(v.array(v.string()), []),
+  /** Lists and maps that were not there at all: they go again when they are empty. */
+  absent: v.optional(v.array(v.picklist(['metadata', 'labels', 'annotations', 'initContainers', 'volumes', 'imagePullSecrets', 'securityContext', 'sysctls'])), []),
+})
+
+export type Original = v.InferOutput<typeof originalSchema>
+export type Absent = Original['absent'][number]
+
+/** The annotation's text; empty parts are left out. */
+export function writeOriginal(original: Original): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(original).filter(([, value]) => Object.keys(value).length > 0)))
+}
+
+/** Reads the annotation. @returns undefined when there is none, a refusal when it is not what the injector writes */
+export function readOriginal(pod: Pod): Original | Refusal | undefined {
+  const text = pod.metadata?.annotations?.[ORIGINAL_ANNOTATION]
+  if (text === undefined) return undefined
+  try {
+    return v.parse(originalSchema, JSON.parse(text))
+  } catch {
+    return refuse(`Annotation ${ORIGINAL_ANNOTATION} is not what the injector wrote. Remove the annotation, or restore the manifest from before the injection.`)
+  }
+}

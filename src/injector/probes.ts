@@ -1,0 +1,133 @@
+/**
+ * Probes and lifecycle hooks, whose requests come from the kubelet to the pod's address. Interception `port` leaves them at the app's
+ * true port (the kubelet is exempt from NetworkPolicy), so a port's name becomes its number. In `loopback` and `redirect` that port
+ * is the sidecar's, so they move to the sidecar, which asks the app over loopback: targets fixed here, nobody can steer them.
+ */
+import { ADMIN_PORT, HEALTH_PORT } from './names.ts'
+import { isTcp } from './ports.ts'
+import { isRefusal, refuse, type Container, type Handler, type HttpGet, type Refusal } from './pod.ts'
+
+/** The field of each kind in a container; the last part of /probe/<container>/<kind>. */
+const PROBES = { liveness: 'livenessProbe', readiness: 'readinessProbe', startup: 'startupProbe' } as const
+const HOOKS = ['postStart', 'preStop'] as const
+export const PROBE_KINDS = [...Object.keys(PROBES), ...HOOKS] as readonly ProbeKind[]
+export type ProbeKind = keyof typeof PROBES | (typeof HOOKS)[number]
+
+type Target = Pick<Handler, 'httpGet' | 'tcpSocket' | 'grpc'>
+/** A container's handlers as they were before they were changed. */
+export type OriginalHandlers = { readonly [kind in ProbeKind]?: Target }
+/** `probes` of the sidecar's configuration, as written in a file. */
+export type ProbeTargets = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+const ACTIONS = ['httpGet', 'tcpSocket', 'grpc'] as const
+
+/** The action a handler has for the network, if any. A `host` means another machine: not this pod's business. */
+export function targetOf(handler: Handler | undefined | null): Target | undefined {
+  const action = ACTIONS.find((name) => handler?.[name])
+  if (!handler || !action) return undefined
+  const host = action === 'grpc' ? undefined : handler[action]!.host
+  return host ? undefined : { [action]: handler[action] }
+}
+
+export function handlerOf(container: Container, kind: ProbeKind): Handler | undefined | null {
+  return kind === 'postStart' || kind === 'preStop' ? container.lifecycle?.[kind] : container[PROBES[kind]]
+}
+
+/** A copy of the container with a handler's action replaced, in the same place among its fields. */
+export function withTarget(container: Container, kind: ProbeKind, target: Target): Container {
+  const handler = handlerOf(container, kind)
+  if (!handler) return container
+  const changed = replaceAction(handler, target)
+  if (kind === 'postStart' || kind === 'preStop') return { ...container, lifecycle: { ...container.lifecycle, [kind]: changed } }
+  return { ...container, [PROBES[kind]]: changed }
+}
+
+function replaceAction(handler: Handler, target: Target): Handler {
+  const isAction = (name: string) => (ACTIONS as readonly string[]).includes(name)
+  if (!Object.keys(handler).some(isAction)) return { ...target, ...handler }
+  return Object.fromEntries(Object.entries(handler).flatMap(([name, value]) => (isAction(name) ? Object.entries(target) : [[name, value]])))
+}
+
+/** The number a probe's port means, as the kubelet resolves it: a name of the same container first, then digits. */
+function portNumber(container: Container, port: number | string): number | undefined {
+  if (typeof port === 'number') return port
+  const named = (container.ports ?? []).find(({ name }) => name === port)
+  if (named) return named.containerPort
+  return /^\d{1,5}$/.test(port) ? Number(port) : undefined
+}
+
+/**
+ * Interception `port`: names of ports that change become numbers.
+ * @param container as the user wrote it
+ * @param changed the app's ports that get another number
+ */
+export function numberNamedPorts(container: Container, changed: ReadonlySet<number>): { container: Container; originals: OriginalHandlers } {
+  let result = container
+  const originals: { [kind in ProbeKind]?: Target } = {}
+  for (const kind of PROBE_KINDS) {
+    const target = targetOf(handlerOf(container, kind))
+    const action = target?.httpGet ?? target?.tcpSocket
+    if (!target || typeof action?.port !== 'string') continue
+    const entry = (container.ports ?? []).find(({ name }) => name === action.port)
+    if (!entry || !isTcp(entry) || !changed.has(entry.containerPort)) continue
+    originals[kind] = target
+    result = withTarget(result, kind, { [target.httpGet ? 'httpGet' : 'tcpSocket']: { ...action, port: entry.containerPort } })
+  }
+  return { container: result, originals }
+}
+
+/**
+ * Interceptions `loopback` and `redirect`: every network probe and hook moves to the sidecar's health port.
+ * @param graceSeconds the pod's termination grace period: how long a preStop hook may take
+ */
+export function moveToSidecar(container: Container, graceSeconds: number): { container: Container; originals: OriginalHandlers; targets: ProbeTargets } | Refusal {
+  let result = container
+  const originals: { [kind in ProbeKind]?: Target } = {}
+  const targets: Record<string, Readonly<Record<string, unknown>>> = {}
+  for (const kind of PROBE_KINDS) {
+    const handler = handlerOf(container, kind)
+    const target = targetOf(handler)
+    if (!handler || !target) continue
+    const port = targetPort(container, kind, target)
+    if (isRefusal(port)) return port
+    const key = `${container.name}/${kind}`
+    targets[key] = { ...describe(target, port), timeout: `${seconds(kind, handler, graceSeconds)}s` }
+    originals[kind] = target
+    result = withTarget(result, kind, { httpGet: { path: `/probe/${key}`, port: HEALTH_PORT, scheme: 'HTTP' } })
+  }
+  return { container: result, originals, targets }
+}
+
+function targetPort(container: Container, kind: ProbeKind, target: Target): number | Refusal {
+  const named = (target.httpGet ?? target.tcpSocket ?? target.grpc)!.port
+  const port = portNumber(container, named)
+  const field = kind === 'postStart' || kind === 'preStop' ? `lifecycle.${kind}` : PROBES[kind]
+  if (port === undefined) return refuse(`${field} of container "${container.name}" names port "${named}", which the container does not declare. Declare it, or write its number.`)
+  if (port < ADMIN_PORT || port > HEALTH_PORT) return port
+  return refuse(`${field} of container "${container.name}" goes to port ${port}; ${ADMIN_PORT} to ${HEALTH_PORT} are Sidegate's own. Point it at the app.`)
+}
+
+function seconds(kind: ProbeKind, handler: Handler, grace: number): number {
+  if (kind === 'preStop') return Math.max(1, grace)
+  if (kind === 'postStart') return 300
+  return Math.max(1, handler.timeoutSeconds ?? 1)
+}
+
+function describe({ httpGet, grpc }: Target, port: number): Record<string, unknown> {
+  const address = `127.0.0.1:${port}`
+  if (grpc) return { type: 'grpc', address, ...(grpc.service && { service: grpc.service }) }
+  return httpGet ? { ...describeHttp(httpGet), address } : { type: 'tcp', address }
+}
+
+function describeHttp({ scheme, path, httpHeaders }: HttpGet): Record<string, unknown> {
+  const isHost = ({ name }: { name: string }) => name.toLowerCase() === 'host'
+  const host = httpHeaders?.find(isHost)?.value
+  const headers = (httpHeaders ?? []).filter((header) => !isHost(header)).map(({ name, value }) => ({ name, value: value ?? '' }))
+  return {
+    type: scheme === 'HTTPS' ? 'https' : 'http',
+    // The kubelet accepts a path without its slash, and an empty one.
+    path: path?.startsWith('/') ? path : `/${path ?? ''}`,
+    ...(host && { host }),
+    ...(headers.length > 0 && { headers }),
+  }
+}

@@ -1,0 +1,46 @@
+/** What happens to the app's own containers: port entries and probes. */
+import type { Choices } from './annotations.ts'
+import type { Original } from './original.ts'
+import { isRefusal, type Container, type PodSpec, type Refusal } from './pod.ts'
+import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
+import { moveToSidecar, numberNamedPorts, type ProbeTargets } from './probes.ts'
+
+export interface Rewritten {
+  readonly containers: readonly Container[]
+  readonly initContainers: readonly Container[] | undefined
+  /** By container: its handlers as they were. */
+  readonly originals: Original['handlers']
+  readonly targets: ProbeTargets
+}
+
+/** Rewrites every app container (native sidecars of others included) for the interception chosen. */
+export function rewriteContainers(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[]): Rewritten | Refusal {
+  const apps = new Set(appContainers(spec))
+  const originals: Original['handlers'] = {}
+  const targets: Record<string, ProbeTargets[string]> = {}
+  const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
+  let problem: Refusal | undefined
+  const rewrite = (container: Container): Container => {
+    if (!apps.has(container)) return container
+    const result = interception === 'port' ? throughPort(container, listenFor) : moveToSidecar(container, spec.terminationGracePeriodSeconds ?? 30)
+    if (isRefusal(result)) {
+      problem ??= result
+      return container
+    }
+    if (Object.keys(result.originals).length > 0) originals[container.name] = result.originals as Original['handlers'][string]
+    if ('targets' in result) Object.assign(targets, result.targets)
+    return result.container
+  }
+  const containers = spec.containers.map(rewrite)
+  const initContainers = spec.initContainers?.map(rewrite)
+  return problem ?? { containers, initContainers, originals, targets }
+}
+
+/** Interception `port`: the entry keeps its name and gets the sidecar's number. Probes first, while the names still mean the app's. */
+function throughPort(container: Container, listenFor: ReadonlyMap<number, number>): ReturnType<typeof numberNamedPorts> {
+  const numbered = numberNamedPorts(container, new Set(listenFor.keys()))
+  const isProtected = (port: { containerPort: number; protocol?: string }) => isTcp(port) && listenFor.has(port.containerPort)
+  if (!container.ports?.some(isProtected)) return numbered
+  const ports = container.ports.map((port) => (isProtected(port) ? { ...port, containerPort: listenFor.get(port.containerPort)! } : port))
+  return { ...numbered, container: { ...numbered.container, ports } }
+}

@@ -1,0 +1,62 @@
+/**
+ * What the cluster's operator decides about injected sidecars: `sidecar` in the controller's file, flags of `sidegate inject`.
+ * The one schema for both.
+ */
+import * as v from 'valibot'
+import { parseQuantity } from './quantity.ts'
+
+export const INTERCEPTIONS = ['port', 'loopback', 'redirect'] as const
+export type Interception = (typeof INTERCEPTIONS)[number]
+
+const text = v.pipe(v.string(), v.nonEmpty('must not be empty'))
+const quantity = v.pipe(v.string(), v.check((value) => parseQuantity(value) !== undefined, 'write a quantity such as 100m, 0.5 or 64Mi'))
+const amounts = (cpu: string, memory: string) => v.optional(v.strictObject({ cpu: v.optional(quantity, cpu), memory: v.optional(quantity, memory) }), {})
+
+export const injectorSettingsSchema = v.strictObject({
+  /** Image of the sidecar, best by digest. */
+  image: text,
+  imagePullPolicy: v.optional(v.picklist(['Always', 'IfNotPresent', 'Never']), 'IfNotPresent'),
+  /** Names of Secrets in the pod's namespace; added to the pod's own. */
+  imagePullSecrets: v.optional(v.array(text), []),
+  resources: v.optional(v.strictObject({ requests: amounts('50m', '96Mi'), limits: amounts('1', '256Mi') }), {}),
+  /** Whether the sidecar is an init container with restartPolicy Always: right where the API server is 1.32 or newer. */
+  nativeSidecar: v.optional(v.boolean(), true),
+  /** How the image starts the sidecar. */
+  command: v.optional(v.pipe(v.array(text), v.minLength(1)), ['node', '/app/dist/cmd/sidecar.js']),
+  /** For pods without sidegate.dev/interception. */
+  interception: v.optional(v.picklist(INTERCEPTIONS), 'port'),
+  /** The profiles there are; a pod that names another is refused. Undefined: not known here (offline), any is taken. */
+  profiles: v.optional(v.array(text)),
+  /** Further labels for injected pods. */
+  labels: v.optional(v.record(text, v.string()), {}),
+  /** The sidecar's user and group. null where the cluster assigns them (OpenShift). */
+  runAsUser: v.optional(v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1))), 65_532),
+  redirect: v.optional(v.strictObject({
+    /** An image with nft. null: interception `redirect` is refused. Undefined: the sidecar's own image. */
+    image: v.optional(v.nullable(text)),
+    command: v.optional(v.pipe(v.array(text), v.minLength(1)), ['nft']),
+  }), {}),
+})
+
+export type InjectorSettings = v.InferOutput<typeof injectorSettingsSchema>
+export type InjectorSettingsInput = v.InferInput<typeof injectorSettingsSchema>
+
+/**
+ * Settings with every default filled in.
+ * @throws an Error that names every bad field
+ */
+export function injectorSettings(input: InjectorSettingsInput): InjectorSettings {
+  const result = v.safeParse(injectorSettingsSchema, input)
+  if (result.success) return result.output
+  throw new Error(`The injector's settings are not valid: ${result.issues.map((issue) => `${v.getDotPath(issue) ?? 'settings'}: ${issue.message}`).join('; ')}`)
+}
+
+/**
+ * Whether pods of this API server get native sidecars. They are on from 1.29, but before 1.32 a Job or a probe can still meet
+ * their first bugs, so long-running pods get a regular container there (KEP-753).
+ * @param version of the API server, as /version says it
+ */
+export function supportsNativeSidecar(version: { readonly major: string; readonly minor: string }): boolean {
+  const major = Number.parseInt(version.major, 10)
+  return major > 1 || (major === 1 && Number.parseInt(version.minor, 10) >= 32)
+}

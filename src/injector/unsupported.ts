@@ -1,0 +1,65 @@
+/** Pods that cannot be protected, what a pod must be given for it, and what its author should know. */
+import type { Choices } from './annotations.ts'
+import { INJECT_ANNOTATION, INTERCEPTION_ANNOTATION } from './names.ts'
+import { refuse, type Pod, type PodSpec, type Refusal } from './pod.ts'
+import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
+import type { InjectorSettings } from './settings.ts'
+
+const UNPRIVILEGED_START = 'net.ipv4.ip_unprivileged_port_start'
+const FIRST_UNPRIVILEGED = 1024
+
+/** @returns why the pod cannot have a sidecar at all, if so */
+export function unsupported({ spec }: Pod, { interception }: Choices, settings: InjectorSettings): Refusal | undefined {
+  if (spec.hostNetwork) {
+    return refuse(`The pod uses hostNetwork: its ports are the node's and no NetworkPolicy applies to it, so a sidecar cannot protect it. Remove hostNetwork or annotation ${INJECT_ANNOTATION}.`)
+  }
+  if (spec.os?.name === 'windows' || spec.nodeSelector?.['kubernetes.io/os'] === 'windows') {
+    return refuse(`The pod runs on Windows; the sidecar is a Linux container. Remove annotation ${INJECT_ANNOTATION}.`)
+  }
+  if ([...spec.containers, ...spec.initContainers ?? []].some(({ name }) => name === 'istio-proxy')) {
+    return refuse('The pod has Istio\'s sidecar, which uses the same ports 15000, 15001 and 15020. Give the pod one of the two: annotation sidegate.dev/inject: "false" or label sidecar.istio.io/inject: "false".')
+  }
+  if (interception === 'redirect' && settings.redirect.image === null) {
+    return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have sidecar.redirect.image set.`)
+  }
+  return interception === 'loopback' ? portStartProblem(spec) : undefined
+}
+
+const portStart = (spec: PodSpec) => spec.securityContext?.sysctls?.find(({ name }) => name === UNPRIVILEGED_START)
+
+function portStartProblem(spec: PodSpec): Refusal | undefined {
+  const value = portStart(spec)?.value
+  if (value === undefined || /^\d{1,5}$/.test(value)) return undefined
+  return refuse(`Sysctl ${UNPRIVILEGED_START} of the pod is ${JSON.stringify(value)}; it must be a port number.`)
+}
+
+/** In `loopback` the sidecar, which is nobody in particular, must bind the app's port even when that is below 1024. A safe sysctl allows it. */
+export function neededSysctls(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[]): readonly { name: string; value: string }[] {
+  const lowest = Math.min(...ports.map(({ listen }) => listen))
+  if (interception !== 'loopback' || lowest >= FIRST_UNPRIVILEGED || portStart(spec)) return []
+  return [{ name: UNPRIVILEGED_START, value: String(lowest) }]
+}
+
+/** What its author should know about a pod that is injected. Outages and surprises, never holes: those are refused. */
+export function podWarnings({ spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[]): readonly string[] {
+  const warnings: string[] = []
+  const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
+  for (const container of appContainers(spec)) {
+    for (const port of container.ports ?? []) {
+      const what = `port ${port.name ? `${port.name} (${port.containerPort})` : port.containerPort} of container ${container.name}`
+      const listen = listenFor.get(port.containerPort)
+      if (!isTcp(port) || listen === undefined) warnings.push(unprotectedWarning(what, port.protocol ?? 'TCP', interception))
+      else if (interception === 'port' && !port.name) warnings.push(`${what} has no name, so no Service can follow it to the sidecar: name it, and use the name as the Service's targetPort.`)
+    }
+  }
+  const start = portStart(spec)
+  const low = ports.find(({ listen }) => start && listen < Number(start.value))
+  if (interception === 'loopback' && low) warnings.push(`Sysctl ${start!.name} is ${start!.value}, so the sidecar cannot listen on ${low.listen}: lower it.`)
+  return warnings
+}
+
+function unprotectedWarning(what: string, protocol: string, interception: Choices['interception']): string {
+  const why = protocol === 'TCP' ? 'is not among the protected ports' : `is ${protocol}, which carries no token`
+  if (interception === 'loopback') return `${what} ${why}: it stays open to whoever the network lets through.`
+  return `${what} ${why}: it is closed to other pods by ${interception === 'port' ? 'the NetworkPolicy' : 'the pod\'s own rules'}.`
+}
