@@ -13,7 +13,7 @@ const pod = Object.freeze({
 
 t.test('the port entry keeps its name and gets the sidecar\'s number; the named probe becomes the app\'s number', async (t) => {
   const out = inject(pod, settings)
-  if (!('pod' in out)) return t.fail(JSON.stringify(out))
+  if (!('pod' in out)) throw new Error(JSON.stringify(out))
   t.strictSame(out.pod.spec.containers[0]?.ports, [{ name: 'http', containerPort: 15_001 }])
   t.strictSame(out.pod.spec.containers[0]?.livenessProbe, { httpGet: { port: 8080, path: '/h' } })
   t.equal(out.pod.spec.initContainers?.[0]?.name, 'sidegate')
