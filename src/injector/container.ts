@@ -58,7 +58,7 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
     name: SIDECAR_CONTAINER,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    command: [...settings.command],
+    ...(settings.command.length > 0 && { command: [...settings.command] }),
     args: ['--config', `${CONFIG_DIRECTORY}/${profileKey(choices.profile)}`, '--pod', argument],
     env: [{ name: 'SIDEGATE_POD_IPS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIPs' } } }],
     ports: [{ containerPort: HEALTH_PORT, name: 'sidegate-health', protocol: 'TCP' }],

@@ -21,8 +21,8 @@ export const injectorSettingsSchema = v.strictObject({
   resources: v.optional(v.strictObject({ requests: amounts('50m', '96Mi'), limits: amounts('1', '256Mi') }), {}),
   /** Whether the sidecar is an init container with restartPolicy Always: right where the API server is 1.32 or newer. */
   nativeSidecar: v.optional(v.boolean(), true),
-  /** How the image starts the sidecar. */
-  command: v.optional(v.pipe(v.array(text), v.minLength(1)), ['node', '/app/dist/cmd/sidecar.js']),
+  /** How the image starts the sidecar. Empty: by its own entry point. */
+  command: v.optional(v.array(text), []),
   /** For pods without sidegate.dev/interception. */
   interception: v.optional(v.picklist(INTERCEPTIONS), 'port'),
   /** The profiles there are; a pod that names another is refused. Undefined: not known here (offline), any is taken. */
