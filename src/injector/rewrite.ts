@@ -27,7 +27,7 @@ export function rewriteContainers(spec: PodSpec, { interception }: Choices, port
       problem ??= result
       return container
     }
-    if (Object.keys(result.originals).length > 0) originals[container.name] = result.originals as Original['handlers'][string]
+    if (Object.keys(result.originals).length > 0) originals[container.name] = result.originals
     if ('targets' in result) Object.assign(targets, result.targets)
     return result.container
   }
