@@ -101,7 +101,8 @@ const rule = v.strictObject({
   closeOnExpiry: field(v.boolean(), false, 'End WebSockets, event streams and long downloads when the token expires or is revoked.'),
 })
 
-const denylist = v.strictObject({
+/** The deny-list; also what its file holds. */
+export const denylistSchema = v.strictObject({
   file: v.pipe(v.optional(text), about('JSON or YAML file with the same fields as below; watched, in force within a second.')),
   jti: v.optional(v.array(text)),
   sub: v.optional(v.array(text)),
@@ -132,7 +133,7 @@ export const configSchema = v.strictObject({
   }), {}),
   rules: v.pipe(v.optional(v.array(rule)), about('First match wins; no match is a denial. No rules at all: every path needs a valid token.')),
   paths: v.optional(v.strictObject({ caseSensitive: field(v.boolean(), true, 'false for apps that fold the case of paths.') }), {}),
-  denylist: v.optional(denylist),
+  denylist: v.optional(denylistSchema),
   cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
   forwarded: v.optional(v.strictObject({
     trustedProxies: field(v.array(text), [], 'CIDRs of proxies whose X-Forwarded-For, -Proto, -Host, -Port and Forwarded are kept and appended to; from anyone else they are replaced.'),

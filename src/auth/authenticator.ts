@@ -1,0 +1,146 @@
+import type { IssuerConfig } from '../config/schema.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { Clock } from '../lib/clock.ts'
+import { deny, isDenial } from '../telemetry/reason.ts'
+import type { Denial } from '../telemetry/reason.ts'
+import { compileIssuerRules } from './claims.ts'
+import type { IssuerRules } from './claims.ts'
+import type { Denylist } from './denylist.ts'
+import type { VerificationKey } from './jwks.ts'
+import { createJwsParser } from './jws.ts'
+import type { Jws } from './jws.ts'
+import type { KeySet } from './key-set.ts'
+import { parseStrictObject } from './strict-json.ts'
+import type { TokenCache, Verified } from './token-cache.ts'
+import type { Authenticator, Claims, Principal } from './types.ts'
+
+export interface AuthenticatorParts {
+  readonly issuers: readonly IssuerConfig[]
+  /** By the issuer's name. */
+  readonly keySets: ReadonlyMap<string, KeySet>
+  /** May be shared with the authenticator of the configuration before this one. */
+  readonly cache: TokenCache
+  readonly denylist?: Denylist | undefined
+  readonly clock?: Clock
+}
+
+/** An issuer that is trusted: what its tokens must be like, and its own keys. No key of one issuer is ever tried for another. */
+interface Trusted {
+  readonly rules: IssuerRules
+  readonly keySet: KeySet
+}
+
+/** A token taken apart, with the issuer it claims to be from; the signature is not checked yet. */
+interface Candidate {
+  readonly token: string
+  readonly jws: Jws
+  readonly claims: Claims
+  readonly trusted: Trusted
+}
+
+function trust(issuers: readonly IssuerConfig[], keySets: ReadonlyMap<string, KeySet>): Map<string, Trusted> {
+  const byIssuer = new Map<string, Trusted>()
+  for (const config of issuers) {
+    const keySet = keySets.get(config.name)
+    if (!keySet) throw new Error(`issuer ${config.name} has no key set`)
+    if (byIssuer.has(config.issuer)) throw new Error(`two issuers have the same "issuer" ${config.issuer}`)
+    byIssuer.set(config.issuer, { rules: compileIssuerRules(config), keySet })
+  }
+  return byIssuer
+}
+
+/** Checks what does not change with time, for a principal that passed under other rules: those of a configuration before. */
+function underRules({ algorithm, claims, proof }: Verified, rules: IssuerRules): Denial | undefined {
+  return rules.algorithms.has(algorithm) ? rules.check(claims, proof.typ) : deny('algorithm_refused')
+}
+
+/** The first key that the signature verifies with. */
+function verifiedBy(keys: readonly VerificationKey[], { header, signingInput, signature }: Jws): VerificationKey | undefined {
+  return keys.find((key) => key.verifiers.get(header.alg)?.(signingInput, signature) === true)
+}
+
+/**
+ * Makes the authenticator: token in, principal or denial out.
+ * @throws Error when an issuer has no key set, or two issuers share one `iss`: mistakes in the caller
+ */
+export function createAuthenticator({ issuers, keySets, cache, denylist, clock = systemClock }: AuthenticatorParts): Authenticator {
+  const byIssuer = trust(issuers, keySets)
+  const parser = createJwsParser()
+
+  /** Everything that may have changed since a token verified. Run at every use, for fresh and cached tokens alike. */
+  const standing = (verified: Verified, { rules, keySet }: Trusted, nowMs: number): Denial | undefined => {
+    const { key } = verified.proof
+    if (!keySet.holds(key)) return deny(keySet.status().usable ? 'key_unknown' : 'keys_unavailable', 'the key that signed it is gone')
+    return rules.checkTime(verified.claims, nowMs) ?? denylist?.check(verified)
+  }
+
+  /** Takes a token apart as far as its issuer's name. */
+  const open = (token: string): Candidate | Denial => {
+    const jws = parser.parse(token)
+    if ('denied' in jws) return jws
+    const claims = parseStrictObject(jws.payload)
+    if (!claims) return deny('token_malformed', 'the payload is not one JSON object without duplicate members')
+    const trusted = typeof claims.iss === 'string' ? byIssuer.get(claims.iss) : undefined
+    if (!trusted) return deny('issuer_unknown')
+    if (!trusted.rules.algorithms.has(jws.header.alg)) return deny('algorithm_refused', 'alg is not in the issuer\'s list')
+    return { token, jws, claims, trusted }
+  }
+
+  /** Signature first: nobody without a key learns what else is wrong. */
+  const verify = ({ token, jws, claims, trusted }: Candidate, keys: readonly VerificationKey[]): Principal | Denial => {
+    const key = verifiedBy(keys, jws)
+    if (!key) return deny('signature_invalid')
+    const { rules } = trusted
+    const { kid, alg, typ } = jws.header
+    const denial = rules.check(claims, typ)
+    if (denial) return denial
+    const verified: Verified = {
+      issuer: rules.name,
+      claims,
+      subject: claims.sub as string | undefined,
+      kid,
+      algorithm: alg,
+      expiresAt: claims.exp as number,
+      issuedAt: claims.iat as number | undefined,
+      proof: { key, rules: rules.identity, typ },
+    }
+    const fallen = standing(verified, trusted, clock.now())
+    if (fallen) return fallen
+    parser.remember(token, jws.header)
+    cache.put(token, verified, jws.signature)
+    return verified
+  }
+
+  /** What the cache knows, if it still holds; undefined when the token must be verified afresh. */
+  const recall = (token: string): Principal | Denial | undefined => {
+    const verified = cache.get(token)
+    if (!verified) return undefined
+    const trusted = byIssuer.get(verified.claims.iss as string)
+    if (!trusted || trusted.rules.identity !== verified.proof.rules || !trusted.keySet.holds(verified.proof.key)) {
+      cache.drop(token)
+      return undefined
+    }
+    return standing(verified, trusted, clock.now()) ?? verified
+  }
+
+  return {
+    authenticate(token) {
+      const known = recall(token)
+      if (known) return known
+      const candidate = open(token)
+      if ('denied' in candidate) return candidate
+      const { header } = candidate.jws
+      const keys = candidate.trusted.keySet.find(header.kid, header.alg)
+      if (keys instanceof Promise) return keys.then((found) => isDenial(found) ? found : verify(candidate, found))
+      return isDenial(keys) ? keys : verify(candidate, keys)
+    },
+
+    recheck(principal, nowMs) {
+      const verified = principal as Verified
+      const trusted = byIssuer.get(verified.claims.iss as string)
+      if (!trusted) return deny('issuer_unknown')
+      return (verified.proof.rules === trusted.rules.identity ? undefined : underRules(verified, trusted.rules))
+        ?? standing(verified, trusted, nowMs)
+    },
+  }
+}

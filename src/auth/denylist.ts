@@ -1,0 +1,167 @@
+import * as v from 'valibot'
+import { denylistSchema } from '../config/schema.ts'
+import type { DenylistConfig } from '../config/schema.ts'
+import { watchFile } from '../lib/watch-file.ts'
+import type { FileContent } from '../lib/watch-file.ts'
+import type { Log } from '../telemetry/log.ts'
+import { deny } from '../telemetry/reason.ts'
+import type { Denial } from '../telemetry/reason.ts'
+import type { Principal } from './types.ts'
+
+export interface DenylistStatus {
+  /** Entries in force, of the configuration and the file together. */
+  readonly entries: number
+  /** Why the file's last change was refused; undefined when it is in force. */
+  readonly lastError: string | undefined
+}
+
+/** Tokens that are no longer good although their issuer signed them. */
+export interface Denylist {
+  /** Looks at what the token says, never at its bytes: another encoding or signature of the same token is the same token. */
+  check(principal: Principal): Denial | undefined
+  status(): DenylistStatus
+  close(): void
+}
+
+export interface DenylistDeps {
+  readonly log?: Pick<Log, 'info' | 'warn' | 'error'>
+  /** Milliseconds between looks at the file. */
+  readonly interval?: number
+}
+
+/** Compiled entries. A name is one of: jti, subject, key ID, and issuer and subject for `issuedBefore`. */
+interface Entries {
+  readonly jti: Set<string>
+  readonly sub: Set<string>
+  readonly kid: Set<string>
+  /** Issuer and subject (each may be any) to the Unix second before which a token is too old. */
+  readonly issuedBefore: Map<string, number>
+  readonly size: number
+}
+
+type Row = NonNullable<DenylistConfig['issuedBefore']>[number]
+
+/** A JSON pair, so that no issuer and subject can be taken for another pair. null stands for any. */
+const pair = (issuer: string | null, subject: string | null): string => JSON.stringify([issuer, subject])
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
+
+/** @throws Error when the text is no time */
+function seconds(time: Row['time']): number {
+  const value = typeof time === 'number' ? time : RFC3339.test(time) ? Date.parse(time) / 1000 : Number.NaN
+  if (Number.isFinite(value)) return value
+  throw new Error(`issuedBefore time ${JSON.stringify(time)} is neither Unix seconds nor RFC 3339 such as 2026-01-31T12:00:00Z`)
+}
+
+function compile(lists: readonly DenylistConfig[]): Entries {
+  const all = <K extends 'jti' | 'sub' | 'kid'>(name: K): Set<string> => new Set(lists.flatMap((list) => list[name] ?? []))
+  const issuedBefore = new Map<string, number>()
+  for (const row of lists.flatMap((list) => list.issuedBefore ?? [])) {
+    const at = pair(row.issuer ?? null, row.sub ?? null)
+    issuedBefore.set(at, Math.max(seconds(row.time), issuedBefore.get(at) ?? -Infinity))
+  }
+  const [jti, sub, kid] = [all('jti'), all('sub'), all('kid')]
+  return { jti, sub, kid, issuedBefore, size: jti.size + sub.size + kid.size + issuedBefore.size }
+}
+
+/** Reads the file's text. YAML is loaded only for a file that is not JSON. */
+async function parseText(text: string): Promise<unknown> {
+  if (/^\s*\{/.test(text)) return JSON.parse(text) as unknown
+  const { parse } = await import('yaml')
+  return parse(text) as unknown
+}
+
+/** @throws Error with every problem of the file */
+async function parseFile(path: string, text: string): Promise<DenylistConfig> {
+  let document: unknown
+  try {
+    document = await parseText(text)
+  } catch (error) {
+    throw new Error(`the deny-list ${path} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error })
+  }
+  const { success, issues, output } = v.safeParse(denylistSchema, document ?? {})
+  if (!success) {
+    const problems = issues.slice(0, 10).map((issue) => `${v.getDotPath(issue) ?? '(top)'}: ${issue.message}`)
+    throw new Error(`the deny-list ${path} is wrong: ${problems.join('; ')}`)
+  }
+  if (output.file !== undefined) throw new Error(`the deny-list ${path} is wrong: a deny-list file cannot name another file`)
+  return output
+}
+
+/** The times at which a token of this principal counts as issued too early; each row that applies. */
+function tooOld({ issuedBefore }: Entries, { issuer, subject, issuedAt, claims }: Principal): boolean {
+  const issuers = [null, issuer, claims.iss as string]
+  const subjects = subject === undefined ? [null] : [null, subject]
+  for (const iss of issuers) {
+    for (const sub of subjects) {
+      const time = issuedBefore.get(pair(iss, sub))
+      // A token that does not say when it was issued may have been issued before.
+      if (time !== undefined && (issuedAt === undefined || issuedAt < time)) return true
+    }
+  }
+  return false
+}
+
+function find(entries: Entries, principal: Principal): string | undefined {
+  const { claims, subject, kid } = principal
+  if (typeof claims.jti === 'string' && entries.jti.has(claims.jti)) return 'jti'
+  if (subject !== undefined && entries.sub.has(subject)) return 'sub'
+  if (kid !== undefined && entries.kid.has(kid)) return 'kid'
+  if (entries.issuedBefore.size > 0 && tooOld(entries, principal)) return 'issuedBefore'
+  return undefined
+}
+
+/**
+ * Opens the deny-list: the entries of the configuration and those of its file together. The file is watched; a change is in force within a
+ * second, and a bad one is refused, told, and the old one kept.
+ * @throws Error with one sentence when the file cannot be read or is wrong now, or an entry of the configuration is wrong: a deny-list that
+ *   was asked for and is not there must not look like an empty one
+ */
+export async function openDenylist(config: DenylistConfig | undefined, deps: DenylistDeps = {}): Promise<Denylist> {
+  const { log, interval = 250 } = deps
+  const { file, ...inline } = config ?? {}
+  let entries = compile([inline])
+  let lastError: string | undefined
+  let version = 0
+
+  const take = async (path: string, content: FileContent): Promise<void> => {
+    version++
+    const mine = version
+    if ('error' in content) throw new Error(`the deny-list ${path} cannot be read: ${content.error.message}`)
+    const list = await parseFile(path, content.text)
+    const next = compile([inline, list])
+    if (mine !== version) return // a newer change overtook this one
+    entries = next
+    lastError = undefined
+    log?.info('deny-list in force', { file: path, entries: entries.size })
+  }
+
+  let close = (): void => {}
+  if (file !== undefined) {
+    let first: Promise<void> | undefined
+    close = watchFile(file, (content) => {
+      const taken = take(file, content)
+      first ??= taken
+      taken.catch((error: unknown) => {
+        lastError = (error as Error).message
+        log?.error('deny-list refused; the old one stays in force', { file, error: lastError })
+      })
+    }, { interval })
+    try {
+      await first
+    } catch (error) {
+      close()
+      throw error
+    }
+  }
+
+  return {
+    check(principal) {
+      if (entries.size === 0) return undefined
+      const by = find(entries, principal)
+      return by === undefined ? undefined : deny('token_revoked', by)
+    },
+    status: () => ({ entries: entries.size, lastError }),
+    close: () => { close() },
+  }
+}

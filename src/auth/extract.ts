@@ -1,0 +1,191 @@
+import type { TokenSourceConfig } from '../config/schema.ts'
+import { deny } from '../telemetry/reason.ts'
+import type { Denial } from '../telemetry/reason.ts'
+
+/** A change to one header of the request, so that the app does not see the token. */
+export interface HeaderEdit {
+  /** Index of the header's name in the flat list. */
+  readonly index: number
+  /** The new value; undefined removes the header. */
+  readonly value: string | undefined
+  /**
+   * Must be made even when the token is forwarded: the header is another spelling of the token's header (`X_Auth_Token`), which the app's
+   * framework may take for it although nobody verified what it holds.
+   */
+  readonly always: boolean
+}
+
+/** What a request holds of tokens. */
+export interface Extraction {
+  /** The one token; undefined when there is none in any of the places; a denial when there are two, or what is there is not a token. */
+  readonly token: string | Denial | undefined
+  /** Changes that take every token out of the headers, in ascending order of index. Complete whatever `token` is. */
+  readonly edits: readonly HeaderEdit[]
+  /** The target without the token's query parameters, which are always removed; the same string when there were none. */
+  readonly target: string
+}
+
+/** Finds the token in a request head, in the configured places. Pure. */
+export type Extractor = (head: { readonly target: string, readonly headers: readonly string[] }) => Extraction
+
+/** What one place holds: a candidate, a refusal, or nothing. */
+type Finding = string | Denial
+
+const NO_EDITS: readonly HeaderEdit[] = []
+
+/** One spelling for all that a framework may fold into one name: case, and every character that is not a letter or digit (attack H4). */
+const fold = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
+
+/** A header that may carry a token. */
+interface HeaderPlace {
+  readonly name: string
+  readonly folded: string
+  /** Accepted schemes, lower case; empty: the whole value is the token. */
+  readonly schemes: readonly string[]
+  /** Finds a scheme at any place where a lenient reader could see one. */
+  readonly mention: RegExp | undefined
+}
+
+const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+
+function compileHeaderPlaces(sources: readonly TokenSourceConfig[]): HeaderPlace[] {
+  const schemes = new Map<string, string[]>()
+  for (const source of sources) {
+    if (!('header' in source)) continue
+    const name = source.header.toLowerCase()
+    const list = schemes.get(name) ?? []
+    schemes.set(name, source.scheme === undefined ? list : [...list, source.scheme.toLowerCase()])
+  }
+  return [...schemes].map(([name, list]) => ({
+    name,
+    folded: fold(name),
+    schemes: list,
+    mention: list.length > 0 ? new RegExp(`(?:^|[\\s,;"])(?:${list.map(escape).join('|')})(?:[\\s,;:"]|$)`, 'i') : undefined,
+  }))
+}
+
+/** Reads `scheme 1*SP token` (RFC 9110 section 11.4, RFC 6750 section 2.1). */
+function readCredentials(value: string, schemes: readonly string[]): Finding {
+  const space = value.indexOf(' ')
+  const scheme = (space === -1 ? value : value.slice(0, space)).toLowerCase()
+  if (!schemes.includes(scheme)) return deny('scheme_unknown')
+  let start = space
+  while (value.charCodeAt(start) === 0x20) start++
+  return space === -1 || start === value.length ? deny('token_malformed', 'a scheme without a token') : value.slice(start)
+}
+
+/** The value of `name` in one cookie, quotes removed (RFC 6265 section 4.1.1), or undefined when this is another cookie. */
+function readCookie(crumb: string, names: readonly string[]): string | undefined {
+  const equals = crumb.indexOf('=')
+  if (equals === -1 || !names.includes(crumb.slice(0, equals).trim())) return undefined
+  const value = crumb.slice(equals + 1).trim()
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}
+
+const decodeComponent = (text: string): string => {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return text
+  }
+}
+
+/** Takes the token's parameters out of a target. A parameter whose encoded name an app would decode to the same is the same. */
+function takeQuery(target: string, names: readonly string[], found: Finding[]): string {
+  const mark = target.indexOf('?')
+  if (mark === -1) return target
+  const parts = target.slice(mark + 1).split('&')
+  const kept: string[] = []
+  const taken: string[] = []
+  for (const part of parts) {
+    const equals = part.indexOf('=')
+    const name = decodeComponent(equals === -1 ? part : part.slice(0, equals))
+    if (names.includes(name)) taken.push(equals === -1 ? '' : decodeComponent(part.slice(equals + 1)))
+    else kept.push(part)
+  }
+  if (taken.length === 0) return target
+  // RFC 6750 section 2.3 has one parameter; a second one is refused even when it is the same (RFC 6749 section 3.1).
+  found.push(taken.length === 1 ? taken[0]! : deny('token_ambiguous', 'the query parameter is repeated'))
+  return target.slice(0, mark) + (kept.length > 0 ? `?${kept.join('&')}` : '')
+}
+
+/** Comes to one answer: a refusal before anything, then one token wherever it was found. */
+function conclude(found: readonly Finding[], tokenBytes: number): string | Denial | undefined {
+  if (found.length === 0) return undefined
+  const refusal = found.find((each) => typeof each !== 'string')
+  if (refusal !== undefined) return refusal
+  const [token, ...others] = found as string[]
+  if (others.some((other) => other !== token)) return deny('token_ambiguous', 'two different tokens')
+  return token!.length > tokenBytes ? deny('token_malformed', 'larger than limits.tokenBytes') : token
+}
+
+/**
+ * Compiles where tokens are looked for.
+ * @param sources `tokens` of the configuration
+ * @param tokenBytes longest token
+ */
+export function compileExtractor(sources: readonly TokenSourceConfig[], tokenBytes: number): Extractor {
+  const places = compileHeaderPlaces(sources)
+  const cookies = sources.flatMap((source) => 'cookie' in source ? [source.cookie] : [])
+  const queries = sources.flatMap((source) => 'query' in source ? [source.query] : [])
+  // Most headers are told apart by their length alone.
+  const lengths = new Set([...places.map((place) => place.name.length), ...cookies.length > 0 ? ['cookie'.length] : []])
+
+  /** The place a header name stands for, and whether it is spelt as such. */
+  const placeOf = (name: string): { place: HeaderPlace, exact: boolean } | undefined => {
+    const lower = name.toLowerCase()
+    const exact = places.find((place) => place.name === lower)
+    if (exact) return { place: exact, exact: true }
+    const folded = fold(name)
+    const alias = places.find((place) => place.folded === folded)
+    return alias && { place: alias, exact: false }
+  }
+
+  /** Reads a header that is a place for tokens; returns whether it must be taken out. */
+  const readHeader = (value: string, { schemes, mention }: HeaderPlace, found: Finding[]): boolean => {
+    found.push(schemes.length > 0 ? readCredentials(value, schemes) : value)
+    // What has none of our schemes (Basic on a public path) is the app's own affair.
+    return mention?.test(value) ?? true
+  }
+
+  /** Reads a Cookie header; returns its value without the tokens, or the same string. */
+  const readCookies = (value: string, found: Finding[]): string => {
+    const crumbs = value.split(';')
+    const kept = crumbs.filter((crumb) => {
+      const token = readCookie(crumb, cookies)
+      if (token !== undefined) found.push(token)
+      return token === undefined
+    })
+    return kept.length === crumbs.length ? value : kept.join(';').trim()
+  }
+
+  return ({ target, headers }) => {
+    const found: Finding[] = []
+    let edits: HeaderEdit[] | undefined
+    const seen = new Set<HeaderPlace>()
+
+    for (let index = 0; index < headers.length; index += 2) {
+      const name = headers[index]!
+      if (!lengths.has(name.length)) continue
+      const value = headers[index + 1]!
+      if (cookies.length > 0 && name.toLowerCase() === 'cookie') {
+        const rest = readCookies(value, found)
+        if (rest !== value) (edits ??= []).push({ index, value: rest === '' ? undefined : rest, always: false })
+        continue
+      }
+      const match = placeOf(name)
+      if (!match) continue
+      if (!match.exact) {
+        (edits ??= []).push({ index, value: undefined, always: true })
+        continue
+      }
+      if (readHeader(value, match.place, found)) (edits ??= []).push({ index, value: undefined, always: false })
+      // A second line of a header that may be there once (RFC 9110 section 5.3), even an equal one, is read differently by different readers.
+      if (seen.has(match.place)) found.push(deny('token_ambiguous', 'the header is repeated'))
+      seen.add(match.place)
+    }
+
+    const rest = queries.length > 0 ? takeQuery(target, queries, found) : target
+    return { token: conclude(found, tokenBytes), edits: edits ?? NO_EDITS, target: rest }
+  }
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { gunzipSync } from 'node:zlib'
+
+/** How to fetch from an issuer. */
+export interface FetchOptions {
+  /** PEM file of the only authorities to trust; read at each fetch. */
+  readonly caFile?: string | undefined
+  /** File of a bearer token to send; read at each fetch (a service-account token changes every hour). */
+  readonly bearerTokenFile?: string | undefined
+  /** Bytes of the body, compressed and not. */
+  readonly maxBytes: number
+  /** Ends the fetch, whatever it is doing. */
+  readonly signal: AbortSignal
+}
+
+/** A JSON document from an issuer. */
+export interface FetchedDocument {
+  readonly body: unknown
+  /** Milliseconds for which the issuer says the document may be reused; undefined when it does not say. */
+  readonly maxAgeMs: number | undefined
+}
+
+/** An issuer's answer that is not the document: the status tells `not there` from other troubles. */
+export class FetchError extends Error {
+  readonly status: number | undefined
+  constructor(message: string, status?: number) {
+    super(message)
+    this.name = 'FetchError'
+    this.status = status
+  }
+}
+
+const MAX_HEADER_BYTES = 16 * 1024
+
+/** `max-age` in milliseconds; 0 for a response that must not be stored or reused (RFC 9111 section 5.2.2). */
+function freshness(cacheControl: string | undefined): number | undefined {
+  if (cacheControl === undefined) return undefined
+  if (/(?:^|[\s,])no-(?:store|cache)(?:[\s,]|$)/i.test(cacheControl)) return 0
+  const seconds = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(cacheControl)?.[1]
+  return seconds === undefined ? undefined : Number(seconds) * 1000
+}
+
+/** Sends the request and waits for the response's head. Redirects are not followed, and proxy variables are not read: this is our own agent. */
+async function request(url: URL, options: FetchOptions): Promise<IncomingMessage> {
+  const { caFile, bearerTokenFile, signal } = options
+  const headers: Record<string, string> = { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity', 'user-agent': 'sidegate' }
+  if (bearerTokenFile !== undefined) headers.authorization = `Bearer ${readFileSync(bearerTokenFile, 'utf8').trim()}`
+  const common = { headers, signal, maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false }
+  // Imported when first needed: a sidecar that reads its keys from a file never loads a client.
+  const { Agent, get } = url.protocol === 'https:' ? await import('node:https') : await import('node:http')
+  const agent = new Agent({ keepAlive: false, proxyEnv: {} })
+  const trust = url.protocol === 'https:' && caFile !== undefined ? { ca: readFileSync(caFile) } : {}
+  return new Promise((resolve, reject) => {
+    get(url, { ...common, ...trust, agent }, resolve).once('error', reject)
+  })
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBytes) throw new FetchError(`more than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  if (!response.complete) throw new FetchError('the body ended early')
+  return Buffer.concat(chunks)
+}
+
+/** Undoes gzip, which some servers send without being asked, never beyond the cap. */
+function decode(body: Buffer, encoding: string, maxBytes: number): Buffer {
+  if (encoding === 'identity') return body
+  if (encoding !== 'gzip') throw new FetchError(`content-encoding ${JSON.stringify(encoding.slice(0, 32))} was not asked for`)
+  try {
+    return gunzipSync(body, { maxOutputLength: maxBytes })
+  } catch (error) {
+    const bomb = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
+    throw new FetchError(bomb ? `more than ${maxBytes} bytes after decompression` : 'the gzip body is damaged')
+  }
+}
+
+/**
+ * Fetches one JSON document.
+ * @throws Error ({@link FetchError} when there was an answer) with one clause that says what went wrong
+ */
+export async function fetchDocument(url: URL, options: FetchOptions): Promise<FetchedDocument> {
+  const response = await request(url, options)
+  try {
+    const status = response.statusCode ?? 0
+    if (status >= 300 && status < 400) throw new FetchError(`status ${status}: redirects are not followed`, status)
+    if (status !== 200) throw new FetchError(`status ${status}`, status)
+    const raw = await readBody(response, options.maxBytes)
+    const body = decode(raw, response.headers['content-encoding']?.trim().toLowerCase() || 'identity', options.maxBytes)
+    try {
+      return { body: JSON.parse(body.toString('utf8')) as unknown, maxAgeMs: freshness(response.headers['cache-control']) }
+    } catch {
+      throw new FetchError('the answer is not JSON')
+    }
+  } finally {
+    response.destroy()
+  }
+}

@@ -1,0 +1,192 @@
+import type { IssuerConfig } from '../config/schema.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { Clock } from '../lib/clock.ts'
+import { watchFile } from '../lib/watch-file.ts'
+import type { FileContent } from '../lib/watch-file.ts'
+import type { Log } from '../telemetry/log.ts'
+import { deny } from '../telemetry/reason.ts'
+import type { Denial } from '../telemetry/reason.ts'
+import { importSecret, parseJwks } from './jwks.ts'
+import type { ParsedJwks, VerificationKey } from './jwks.ts'
+import { createKeyRing } from './key-ring.ts'
+import { compileFetchKeys } from './key-source.ts'
+import { startRefresher } from './refresher.ts'
+
+/** How an issuer's keys are doing; for metrics, readiness and the config dump. */
+export interface KeySetStatus {
+  /** Keys in the set. */
+  readonly keys: number
+  /** Keys of the last good document that were left out, and why. */
+  readonly skipped: readonly string[]
+  /** Whether tokens can be verified now: there are keys, and they are not older than keys.maxAge. */
+  readonly usable: boolean
+  /** Milliseconds since the last good fetch or read; undefined before the first. */
+  readonly ageMs: number | undefined
+  /** Why the last attempt failed; undefined when it went well. */
+  readonly lastError: string | undefined
+  /** Attempts that went well and that failed, since the start. */
+  readonly loads: number
+  readonly failures: number
+}
+
+/** The live keys of one issuer. Isolated: it knows of no other. */
+export interface KeySet {
+  /**
+   * The keys that may have signed a token. An unknown `kid` asks the issuer once per cooldown; only then is the answer a promise, which
+   * settles within keys.timeout and never rejects.
+   * @param kid `kid` of the token
+   * @param algorithm `alg` of the token, already found in the issuer's list
+   * @returns one key or more, or `key_unknown`, `keys_unavailable`, `algorithm_refused`
+   */
+  find(kid: string | undefined, algorithm: string): readonly VerificationKey[] | Denial | Promise<readonly VerificationKey[] | Denial>
+  /** Whether a key found before is still in the set, and the set still usable. */
+  holds(key: VerificationKey): boolean
+  status(): KeySetStatus
+  /**
+   * @param listener called when keys came or went, and after the first good load
+   * @returns stops calling it
+   */
+  onChange(listener: () => void): () => void
+  /** Stops refreshing and watching. What is in force stays in force for those who still hold the set. */
+  close(): void
+}
+
+export interface KeySetDeps {
+  readonly clock?: Clock
+  readonly random?: () => number
+  readonly log?: Pick<Log, 'info' | 'warn'>
+}
+
+/** Keys without `kid`, or with the same one, are each tried; a token cannot make us try more than this. */
+const MAX_CANDIDATES = 4
+
+/** Identifies what a key set is made from: on a reload, an issuer with the same identity keeps its key set. */
+export function keySetIdentity({ issuer, keys }: IssuerConfig): string {
+  return JSON.stringify([issuer, keys])
+}
+
+/**
+ * Opens an issuer's keys, from wherever its configuration says. Returns at once; keys that come over the network or from a file may come later.
+ * @throws Error with one sentence when the configuration itself is wrong: a URL that may not be used, inline keys of which none is usable
+ */
+export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet {
+  const { clock = systemClock, random = Math.random, log } = deps
+  const { keys: source } = config
+  const ring = createKeyRing(source.secretFile !== undefined)
+  const listeners = new Set<() => void>()
+  let loadedAt: number | undefined
+  let skipped: readonly string[] = []
+  let lastError: string | undefined
+  let loads = 0
+  let failures = 0
+
+  const install = (parsed: ParsedJwks): void => {
+    const first = loadedAt === undefined
+    loadedAt = clock.monotonic()
+    loads++
+    lastError = undefined
+    const changed = ring.replace(parsed.keys)
+    const oddOnesChanged = parsed.skipped.join() !== skipped.join()
+    skipped = parsed.skipped
+    if (skipped.length > 0 && oddOnesChanged) log?.warn('some keys of the issuer were skipped', { issuer: config.name, skipped: skipped.slice(0, 8), count: skipped.length })
+    if (!changed && !first) return
+    log?.info('keys of the issuer loaded', { issuer: config.name, keys: ring.size })
+    for (const listener of listeners) listener()
+  }
+  const fail = (error: Error): void => {
+    failures++
+    lastError = describe(error)
+    log?.warn('keys of the issuer could not be loaded', { issuer: config.name, error: lastError, keys: ring.size })
+  }
+
+  /** Keys fetched over the network grow old; those in a file or in the configuration are what the operator says now. */
+  const maxAge = source.discovery || source.jwksUri !== undefined ? source.maxAge : Infinity
+  const usable = (): boolean => loadedAt !== undefined && clock.monotonic() - loadedAt <= maxAge
+
+  const lookUp = (kid: string | undefined, algorithm: string): readonly VerificationKey[] | Denial => {
+    if (!usable()) return deny('keys_unavailable', lastError)
+    const found = ring.find(kid, algorithm)
+    if (found.length > MAX_CANDIDATES) return deny('key_unknown', `${found.length} keys fit and the token does not say which`)
+    if (found.length > 0) return found
+    return kid !== undefined && ring.knows(kid) ? deny('algorithm_refused', 'the key is for another algorithm') : deny('key_unknown')
+  }
+
+  const { demand, close } = feed()
+  return {
+    find(kid, algorithm) {
+      const answer = lookUp(kid, algorithm)
+      if (!('denied' in answer) || answer.denied === 'algorithm_refused') return answer
+      return demand()?.then(() => lookUp(kid, algorithm)) ?? answer
+    },
+    holds: (key) => ring.has(key) && usable(),
+    status: () => ({
+      keys: ring.size,
+      skipped,
+      usable: usable(),
+      ageMs: loadedAt === undefined ? undefined : clock.monotonic() - loadedAt,
+      lastError,
+      loads,
+      failures,
+    }),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => { listeners.delete(listener) }
+    },
+    close,
+  }
+
+  /** Starts what brings the keys. */
+  function feed(): { demand: () => Promise<void> | undefined, close: () => void } {
+    const nothing = (): undefined => undefined
+    if (source.inline !== undefined) {
+      install(parseJwks(source.inline, source.maxKeys))
+      return { demand: nothing, close: nothing }
+    }
+    const path = source.file ?? source.secretFile
+    if (path !== undefined) {
+      const read = source.file === undefined
+        ? (text: string): ParsedJwks => ({ keys: [importSecret(text)], skipped: [] })
+        : (text: string): ParsedJwks => parseJwks(parseJson(text), source.maxKeys)
+      return { demand: nothing, close: watchFile(path, take(read), { maxBytes: source.maxBytes }) }
+    }
+    const fetchKeys = compileFetchKeys(config)
+    return startRefresher({
+      async load() {
+        const { body, maxAgeMs } = await fetchKeys()
+        install(parseJwks(body, source.maxKeys))
+        return maxAgeMs
+      },
+      onFailure: fail,
+      refresh: source.refresh,
+      cooldown: source.cooldown,
+      clock,
+      random,
+    })
+  }
+
+  function take(read: (text: string) => ParsedJwks) {
+    return (content: FileContent): void => {
+      try {
+        if ('error' in content) throw content.error
+        install(read(content.text))
+      } catch (error) {
+        fail(error as Error)
+      }
+    }
+  }
+}
+
+/** Why a load failed, in a clause that a person can act on. */
+function describe(error: Error & { code?: unknown, cause?: unknown }): string {
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'no whole answer within keys.timeout'
+  const text = error.message || (error.cause instanceof Error ? error.cause.message : '') || (typeof error.code === 'string' ? error.code : '') || error.name
+  return text.slice(0, 300)
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('the file is not JSON')
+  }
+}

@@ -1,0 +1,80 @@
+import type { Clock } from '../lib/clock.ts'
+import { createBackoff } from '../lib/backoff.ts'
+import { singleFlight } from '../lib/single-flight.ts'
+
+export interface RefresherOptions {
+  /**
+   * Fetches and puts in force. Rejects when that failed.
+   * @returns milliseconds for which the result is fresh, if its origin said so
+   */
+  readonly load: () => Promise<number | undefined>
+  /** Told of each rejection of `load`. */
+  readonly onFailure: (error: Error) => void
+  /** Longest time between two loads that went well. Milliseconds, as all here. */
+  readonly refresh: number
+  /** Least time between two loads that requests asked for. */
+  readonly cooldown: number
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+/** Keeps something fetched fresh, in the background. */
+export interface Refresher {
+  /**
+   * For a request that lacks something: joins the load under way, or starts one if the cooldown allows.
+   * @returns resolves when that load is over, well or not; undefined when there is nothing to wait for
+   */
+  demand(): Promise<void> | undefined
+  close(): void
+}
+
+/** An origin's freshness is honoured down to this; it cannot make us hammer it. */
+const LEAST_REFRESH = 30_000
+const FIRST_RETRY = 1000
+const LONGEST_RETRY = 30_000
+/** A refresh comes this much of its time early, at most: ahead of expiry, and not all sidecars at once. */
+const JITTER = 0.2
+
+/** Starts refreshing at once, and goes on until closed: after `refresh` (or sooner) when all is well, with backoff when not. */
+export function startRefresher({ load, onFailure, refresh, cooldown, clock, random }: RefresherOptions): Refresher {
+  const backoff = createBackoff(FIRST_RETRY, LONGEST_RETRY, random)
+  let closed = false
+  let flying = false
+  let cancel = (): void => {}
+  let demandedAt = -Infinity
+
+  const attempt = async (): Promise<number> => {
+    try {
+      const fresh = await load()
+      backoff.reset()
+      const wait = fresh === undefined ? refresh : Math.min(refresh, Math.max(fresh, LEAST_REFRESH))
+      return wait * (1 - JITTER * random())
+    } catch (error) {
+      if (!closed) onFailure(error as Error)
+      return backoff.next()
+    }
+  }
+
+  const run = singleFlight(async () => {
+    cancel()
+    flying = true
+    const wait = await attempt()
+    flying = false
+    if (!closed) cancel = clock.after(wait, () => { void run() })
+  })
+
+  void run()
+  return {
+    demand() {
+      if (flying) return run()
+      const now = clock.monotonic()
+      if (closed || now - demandedAt < cooldown) return undefined
+      demandedAt = now
+      return run()
+    },
+    close() {
+      closed = true
+      cancel()
+    },
+  }
+}
