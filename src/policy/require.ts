@@ -4,7 +4,7 @@ import type { RequirementConfig } from '../config/schema.ts'
 import { compileNames } from '../http/header-names.ts'
 import { deny, type Denial } from '../telemetry/reason.ts'
 import { claimName, compileClaim } from './claims.ts'
-import { compileHostLabel } from './hosts.ts'
+import { compileHostLabel } from '../http/host-pattern.ts'
 import type { CompiledRule, PolicyRequest, Requirement } from './types.ts'
 
 /**

@@ -10,8 +10,8 @@ import type { Config, RuleConfig } from '../config/schema.ts'
 import { foldPathCase } from '../http/path.ts'
 import { valuesOf } from '../http/header-names.ts'
 import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
-import { compileHosts } from './hosts.ts'
-import { parsePattern } from './pattern.ts'
+import { compileHosts } from '../http/host-pattern.ts'
+import { parsePattern } from '../http/path-pattern.ts'
 import { compileRequirements } from './require.ts'
 import { pathTree, type Entry } from './tree.ts'
 import type { CompiledRule, PolicyRequest } from './types.ts'
@@ -34,9 +34,9 @@ const TOKEN_EVERYWHERE: RuleConfig[] = [{ name: 'default', match: { path: '/**' 
  * Compiles `rules`, with `paths` and the sidecar's `mode`.
  * @throws an Error for a pattern that is not one; `config/validate.ts` reports all of them before it comes to that
  */
-export function compileRules({ rules = TOKEN_EVERYWHERE, paths, mode }: Pick<Config, 'rules' | 'paths' | 'mode'>): Rules {
+export function compileRules({ rules, paths, mode }: Pick<Config, 'rules' | 'paths' | 'mode'>): Rules {
   const tree = pathTree<Candidate>()
-  for (const [order, config] of rules.entries()) {
+  for (const [order, config] of (rules?.length ? rules : TOKEN_EVERYWHERE).entries()) {
     const value = { rule: compileRule(config, order, mode), fits: compileConditions(config.match) }
     for (const pattern of pathsOf(config)) tree.add(parsePattern(pattern, paths.caseSensitive), { order, value })
   }

@@ -2,7 +2,7 @@
  * An index of path patterns by segment. Looking a path up costs what the path is long, not how many patterns there are; it yields, in the order in
  * which the patterns were added, every entry whose pattern matches.
  */
-import type { PathPattern } from './pattern.ts'
+import type { PathPattern } from '../http/path-pattern.ts'
 
 interface Node<T> {
   readonly literals: Map<string, Node<T>>

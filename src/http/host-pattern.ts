@@ -1,5 +1,5 @@
-/** Host patterns: an exact host, or `*.example.com` where `*` is exactly one label. Compared in canonical form (`http/host.ts`). */
-import { canonicalHost } from '../http/host.ts'
+/** Host patterns: an exact host, or `*.example.com` where `*` is exactly one label. Compared in canonical form (`host.ts`). */
+import { canonicalHost } from './host.ts'
 
 const WILDCARD = '*.'
 

@@ -1,5 +1,5 @@
 /** Path patterns: literal segments, `*` for one segment, `**` at the end for the rest, which may be empty. Anchored, no regular expressions. */
-import { foldPathCase, readTarget } from '../http/path.ts'
+import { foldPathCase, readTarget } from './path.ts'
 import { isDenial } from '../telemetry/reason.ts'
 
 /** A path pattern, ready for the tree. */
@@ -22,6 +22,12 @@ export function parsePattern(pattern: string, caseSensitive: boolean): PathPatte
   const end = last === '**' ? 'rest' : last === '' ? 'slash' : 'segment'
   const segments = end === 'segment' ? parts : parts.slice(0, -1)
   return { segments: segments.map((segment) => parseSegment(segment, pattern, caseSensitive)), end }
+}
+
+/** Whether every path that `narrow` matches is matched by `wide`. */
+export function covers(wide: PathPattern, narrow: PathPattern): boolean {
+  if (wide.end !== 'rest' && (wide.end !== narrow.end || wide.segments.length !== narrow.segments.length)) return false
+  return wide.segments.every((segment, i) => i < narrow.segments.length && (segment === null || segment === narrow.segments[i]))
 }
 
 function parseSegment(segment: string, pattern: string, caseSensitive: boolean): string | null {
