@@ -10,7 +10,7 @@ export function explainIssue(issue: Issue, path: ConfigPath = []): readonly Prob
   const here = [...path, ...(issue.path ?? []).map(({ key }) => key as string | number)]
   // Where several shapes are possible, valibot says that none fits; what is wrong inside the most likely one says more.
   const inside = issue.type === 'union' && isLibraryText(issue) ? (issue.issues ?? []).filter((one) => one.path !== undefined) : []
-  if (inside.length > 0) return inside.flatMap((one) => explainIssue(one as Issue, here))
+  if (inside.length > 0) return inside.flatMap((one) => explainIssue(one, here))
   return [{ path: here, message: sentence(issue) }]
 }
 

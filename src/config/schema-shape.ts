@@ -35,7 +35,7 @@ export interface Step {
 
 /** The schema itself as data. */
 export function shapeOf(schema: AnySchema): Shape {
-  return schema as unknown as Shape
+  return schema
 }
 
 /** The schema under pipes and `optional`: the type that people write. */

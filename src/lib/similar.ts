@@ -1,9 +1,9 @@
 /** Edit distance (Levenshtein) between two words, without regard to case. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (const [i, x] of [...a.toLowerCase()].entries()) {
+  for (const [i, x] of Array.from(a.toLowerCase()).entries()) {
     const next = [i + 1]
-    for (const [j, y] of [...b.toLowerCase()].entries()) {
+    for (const [j, y] of Array.from(b.toLowerCase()).entries()) {
       next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (x === y ? 0 : 1)))
     }
     row = next

@@ -37,7 +37,7 @@ function checkKeys(keys: Keys, issuer: string | undefined, path: ConfigPath, { e
   if (keys.jwksUri !== undefined) checkUrl(keys.jwksUri, keys.allowHttp, [...path, 'jwksUri'], error)
   if (keys.discovery && issuer !== undefined) checkDiscovery(issuer, keys.allowHttp, [...path, 'discovery'], error)
   if (keys.allowHttp) warn([...path, 'allowHttp'], 'whoever can answer for the issuer\'s name can forge every token; for tests only')
-  const isFetched = Boolean(keys.discovery || keys.jwksUri !== undefined)
+  const isFetched = keys.discovery || keys.jwksUri !== undefined
   for (const field of ['caFile', 'bearerTokenFile'] as const) {
     if (keys[field] !== undefined && !isFetched) error([...path, field], 'has no effect on keys that are not fetched; remove it, or use discovery or jwksUri')
   }
