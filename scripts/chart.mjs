@@ -74,7 +74,7 @@ function makeReadme(rows) {
   const table = rows.map((row) => row.section
     ? `| **${row.at}** | | | ${cell(row.text)} |`
     : `| \`${row.at}\` | ${cell(row.type)} | \`${cell(row.fallback)}\` | ${cell(row.text)} |`)
-  return `${[
+  return [
     '# The Sidegate chart', '', description, '',
     `Chart ${version}, Sidegate ${appVersion}, Kubernetes \`${kubeVersion}\`, Helm 3 and Helm 4.`, '',
     '```sh', 'helm install sidegate charts/sidegate --namespace sidegate-system --create-namespace --values my-values.yaml',
@@ -82,7 +82,7 @@ function makeReadme(rows) {
     readFileSync(`${root}scripts/chart-readme.md`, 'utf8').trim(), '',
     '## Values', '', 'Generated from the comments in [values.yaml](values.yaml); a value that is not here is refused.', '',
     '| value | type | default | what it is |', '|---|---|---|---|', ...table, '',
-  ].join('\n')}`
+  ].join('\n')
 }
 
 /** The chart rendered with its defaults, with the namespace that Helm would make. */
