@@ -67,8 +67,14 @@ function compileRule(config: RuleConfig, index: number, mode: Config['mode']): C
     access: config.allow ?? 'token',
     mode: config.mode ?? mode,
     closeOnExpiry: config.closeOnExpiry,
+    scope: scopeText(config.require?.scopes),
     requirements: compileRequirements(config.require ?? {}),
   }
+}
+
+function scopeText(scopes: NonNullable<RuleConfig['require']>['scopes']): string | undefined {
+  const names = Array.isArray(scopes) ? scopes : [...scopes?.allOf ?? [], ...scopes?.anyOf ?? []]
+  return names.join(' ') || undefined
 }
 
 /** The first entry of the list that fits, unless a better one is known. Lists are in order, so the search ends early. */
@@ -113,6 +119,7 @@ function both(first: CompiledRule, twin: CompiledRule): CompiledRule {
     access: STRICTNESS[Math.max(STRICTNESS.indexOf(first.access), STRICTNESS.indexOf(twin.access))]!,
     mode: first.mode === 'audit' ? twin.mode : 'enforce',
     closeOnExpiry: first.closeOnExpiry || twin.closeOnExpiry,
+    scope: [first.scope, twin.scope].filter(Boolean).join(' ') || undefined,
     requirements: [...twin.requirements, ...first.requirements],
   }
 }

@@ -25,6 +25,8 @@ export interface CompiledRule {
   /** The rule's own mode, else the sidecar's. */
   readonly mode: 'enforce' | 'audit'
   readonly closeOnExpiry: boolean
+  /** The scopes asked for, space-separated, for the challenge (RFC 6750 section 3); undefined when none are. */
+  readonly scope: string | undefined
   /** All must be satisfied by whoever sent a token. */
   readonly requirements: readonly Requirement[]
 }

@@ -60,10 +60,12 @@ interface ExposureOptions {
   readonly metrics: Metrics
   readonly readTable?: (path: string) => Promise<string>
   readonly everyMs?: number
+  /** false: never looks by itself. */
+  readonly enabled?: boolean
 }
 
 /** Looks every half minute, and says so once when an app port opens beyond loopback or closes again. */
-export function watchExposure({ targets, log, metrics, readTable = (path) => readFile(path, 'latin1'), everyMs = 30_000 }: ExposureOptions): Exposure {
+export function watchExposure({ targets, log, metrics, readTable = (path) => readFile(path, 'latin1'), everyMs = 30_000, enabled = true }: ExposureOptions): Exposure {
   let exposed: readonly Address[] = []
   let said = ''
   const gauge = metrics.series('sidegate_exposed_ports')
@@ -80,8 +82,8 @@ export function watchExposure({ targets, log, metrics, readTable = (path) => rea
     said = open
   }
 
-  const timer = setInterval(() => void look(), everyMs).unref()
-  const first = setTimeout(() => void look(), Math.min(2_000, everyMs)).unref()
+  const timer = enabled ? setInterval(() => void look(), everyMs).unref() : undefined
+  const first = enabled ? setTimeout(() => void look(), Math.min(2_000, everyMs)).unref() : undefined
   return {
     get exposed() { return exposed },
     look,
