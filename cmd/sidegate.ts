@@ -6,6 +6,7 @@ import yargs, { type CommandModule } from 'yargs'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = {
   demo: () => import('./sidegate/demo.ts'),
   check: () => import('./sidegate/check.ts'),
+  inject: () => import('./sidegate/inject.ts'),
 }
 
 /** Runs one command line; sets the exit code: 0 done, 1 the command found or met something wrong, 2 wrong usage. */
