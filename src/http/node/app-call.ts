@@ -81,7 +81,7 @@ export class AppCall {
     this.#connection = connection
     this.body = body?.()
     connection.client.dispatch({
-      method: method as Dispatcher.HttpMethod, path: target, upgrade: upgrade ?? null,
+      method, path: target, upgrade: upgrade ?? null,
       headers: length === undefined ? headers as string[] : [...headers, 'content-length', String(length)],
       body: this.body ?? null, idempotent: false, blocking: false,
     }, this.#handler(connection))
