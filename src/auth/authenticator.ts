@@ -49,11 +49,6 @@ function trust(issuers: readonly IssuerConfig[], keySets: ReadonlyMap<string, Ke
   return byIssuer
 }
 
-/** Says on a denial whose token it was. */
-function about<T extends Principal | Denial>({ name }: IssuerRules, result: T): T {
-  return isDenial(result) ? { ...result, issuer: name } : result
-}
-
 /** Checks what does not change with time, for a principal that passed under other rules: those of a configuration before. */
 function underRules({ algorithm, claims, proof }: Verified, rules: IssuerRules): Denial | undefined {
   return rules.algorithms.has(algorithm) ? rules.check(claims, proof.typ) : deny('algorithm_refused')
@@ -87,6 +82,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
     if (!claims) return deny('token_malformed', 'the payload is not one JSON object without duplicate members')
     const trusted = typeof claims.iss === 'string' ? byIssuer.get(claims.iss) : undefined
     if (!trusted) return deny('issuer_unknown')
+    if (!trusted.rules.algorithms.has(jws.header.alg)) return deny('algorithm_refused', 'alg is not in the issuer\'s list')
     return { token, jws, claims, trusted }
   }
 
@@ -115,16 +111,6 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
     return verified
   }
 
-  /** Finds the keys, and verifies. */
-  const judge = (candidate: Candidate): Principal | Denial | Promise<Principal | Denial> => {
-    const { rules, keySet } = candidate.trusted
-    const { alg, kid } = candidate.jws.header
-    if (!rules.algorithms.has(alg)) return about(rules, deny('algorithm_refused', 'alg is not in the issuer\'s list'))
-    const conclude = (found: readonly VerificationKey[] | Denial): Principal | Denial => about(rules, isDenial(found) ? found : verify(candidate, found))
-    const keys = keySet.find(kid, alg)
-    return keys instanceof Promise ? keys.then(conclude) : conclude(keys)
-  }
-
   /** What the cache knows, if it still holds; undefined when the token must be verified afresh. */
   const recall = (token: string): Principal | Denial | undefined => {
     const verified = cache.get(token)
@@ -134,7 +120,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       cache.drop(token)
       return undefined
     }
-    return about(trusted.rules, standing(verified, trusted, clock.now()) ?? verified)
+    return standing(verified, trusted, clock.now()) ?? verified
   }
 
   return {
@@ -142,7 +128,11 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       const known = recall(token)
       if (known) return known
       const candidate = open(token)
-      return 'denied' in candidate ? candidate : judge(candidate)
+      if ('denied' in candidate) return candidate
+      const { header } = candidate.jws
+      const keys = candidate.trusted.keySet.find(header.kid, header.alg)
+      if (keys instanceof Promise) return keys.then((found) => isDenial(found) ? found : verify(candidate, found))
+      return isDenial(keys) ? keys : verify(candidate, keys)
     },
 
     recheck(principal, nowMs) {

@@ -6,26 +6,7 @@ import type { AddressInfo } from 'node:net'
 import type { Address } from '../http/contract.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KeyPair } from '../pki/authority.ts'
-
-/** The part of an AdmissionRequest that is used here. `object` is null on DELETE. */
-export interface AdmissionRequest {
-  readonly uid: string
-  readonly kind: { readonly group: string, readonly version: string, readonly kind: string }
-  readonly operation: string
-  readonly namespace?: string
-  readonly name?: string
-  readonly dryRun?: boolean
-  readonly object: unknown
-}
-
-export interface AdmissionResponse {
-  readonly allowed: boolean
-  readonly status?: { readonly code: number, readonly message: string }
-  readonly warnings?: readonly string[]
-  readonly patchType?: 'JSONPatch'
-  /** base64 of the JSON Patch. */
-  readonly patch?: string
-}
+import type { AdmissionResponse } from './review.ts'
 
 export interface WebhookServer {
   readonly address: Address
@@ -37,8 +18,8 @@ export interface WebhookServer {
 
 export interface WebhookOptions {
   readonly bind: Address
-  /** Never to throw for anything in the request; if it does, the request is denied. */
-  readonly admit: (request: AdmissionRequest, path: string) => Promise<AdmissionResponse>
+  /** From a parsed body to the AdmissionReview to answer with, or what is wrong with the body. A rejection is answered 500: the pod is refused. */
+  readonly admit: (body: unknown) => Promise<AdmissionResponse | { readonly malformed: string }>
   readonly log: Log
   /** Called for every answer: HTTP status, seconds. */
   readonly onAnswer?: (status: number, seconds: number) => void
@@ -60,28 +41,24 @@ class Refusal extends Error {
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) throw new Refusal(413, `the review is larger than ${MAX_BODY} bytes`)
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) throw new Refusal(413, `The review is larger than ${MAX_BODY} bytes.`)
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > MAX_BODY) throw new Refusal(413, `the review is larger than ${MAX_BODY} bytes`)
+    if (bytes > MAX_BODY) throw new Refusal(413, `The review is larger than ${MAX_BODY} bytes.`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** @throws Refusal when the body is not an AdmissionReview v1 with a request */
-function parseReview(body: string): AdmissionRequest {
-  let review: { apiVersion?: unknown, kind?: unknown, request?: Partial<AdmissionRequest> } | null
+/** @throws Refusal when the body is not JSON */
+function parseBody(body: string): unknown {
   try {
-    review = JSON.parse(body) as typeof review
+    return JSON.parse(body)
   } catch {
-    throw new Refusal(400, 'the body is not JSON')
+    throw new Refusal(400, 'The body is not JSON.')
   }
-  if (review?.apiVersion !== 'admission.k8s.io/v1' || review.kind !== 'AdmissionReview') throw new Refusal(400, 'the body is not an AdmissionReview of admission.k8s.io/v1')
-  if (typeof review.request !== 'object' || typeof review.request?.uid !== 'string') throw new Refusal(400, 'the AdmissionReview has no request with a uid')
-  return review.request as AdmissionRequest
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string, closing: boolean): void {
@@ -98,17 +75,16 @@ export async function startWebhookServer({ bind, admit, log, onAnswer = () => {}
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<number> {
     try {
-      if (request.method !== 'POST') throw new Refusal(405, 'POST an AdmissionReview')
-      const review = parseReview(await readBody(request))
-      const verdict = await admit(review, request.url ?? '/')
-      const reply = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: review.uid, ...verdict } }
-      send(response, 200, 'application/json', JSON.stringify(reply), closing)
+      if (request.method !== 'POST') throw new Refusal(405, 'POST an AdmissionReview.')
+      const answer = await admit(parseBody(await readBody(request)))
+      if ('malformed' in answer) throw new Refusal(400, answer.malformed)
+      send(response, 200, 'application/json', JSON.stringify(answer), closing)
       return 200
     } catch (error) {
       const status = error instanceof Refusal ? error.status : 500
       if (status === 500) log.error('admission failed', { error: (error as Error).stack ?? String(error) })
       // A status that is not 200 fails the call; with failurePolicy Fail the pod is refused.
-      if (!response.headersSent) send(response, status, 'text/plain', `sidegate: ${error instanceof Refusal ? error.message : 'internal error'}\n`, closing)
+      if (!response.headersSent) send(response, status, 'text/plain', `sidegate: ${error instanceof Refusal ? error.message : 'internal error.'}\n`, closing)
       return status
     }
   }

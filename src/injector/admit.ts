@@ -1,0 +1,106 @@
+/** One admission, from review to answer: inject (pure), make sure of the namespace, warn, say an event. */
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Log } from '../telemetry/log.ts'
+import { ownerOf, type Events } from './events.ts'
+import type { Guarantee } from './guarantee.ts'
+import { denied, review, withWarnings, type AdmissionResponse, type Outcome, type Reviewed } from './review.ts'
+import type { InjectorSettings } from './settings.ts'
+import type { Source } from './source.ts'
+import { DEFAULT_PROFILE } from './names.ts'
+
+export interface AdmitOptions {
+  /** As they are now; `profiles` is filled in from the configuration in force. */
+  readonly settings: () => InjectorSettings
+  readonly source: Pick<Source, 'accepted' | 'problems'>
+  readonly guarantee: Pick<Guarantee, 'admit'>
+  /** What the user should know about the pod's surroundings: Services, policies of others. Never rejects, never slow. */
+  readonly surroundings: (namespace: string, outcome: Extract<Outcome, { kind: 'injected' | 'unchanged' }>) => readonly string[]
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly log: Log
+  /** For copy and policy to be in place, milliseconds. */
+  readonly deadlineMs: number
+  readonly sourceName: string
+}
+
+type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
+
+/**
+ * Makes the function that answers reviews.
+ * @returns an answer for everything: what cannot be prepared is denied with the reason
+ */
+export function createAdmission(options: AdmitOptions): (body: unknown) => Promise<AdmissionResponse | { readonly malformed: string }> {
+  const { settings, source, guarantee, surroundings, events, metrics, log, deadlineMs, sourceName } = options
+  const count = (outcome: string) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
+
+  function settingsNow(): InjectorSettings {
+    const accepted = source.accepted()
+    // Without a configuration no name is wrong; the pod is refused below, with the true reason.
+    return accepted ? { ...settings(), profiles: [...accepted.profiles.keys()] } : settings()
+  }
+
+  function refuse({ body, namespace, dryRun }: Reviewed, outcome: Outcome, code: number, message: string, word: string): AdmissionResponse {
+    count(word)
+    log.warn('pod refused', { namespace, reason: message, code, dryRun })
+    const about = 'original' in outcome ? ownerOf(outcome.original, namespace) : undefined
+    if (about && !dryRun) events.say('Warning', 'SidegateRefused', about, message)
+    return denied(body.response.uid, code, message)
+  }
+
+  function notConfigured(): string {
+    const [first = 'nothing is known about it', ...more] = source.problems()
+    return `Sidegate has no usable configuration yet, so the pod would refuse every request. In ConfigMap ${sourceName}: ${first}`
+      + `${more.length > 0 ? ` (and ${more.length} more problems)` : ''}. Correct \`issuers\` and \`profiles\` in the chart's values.`
+  }
+
+  async function prepare(namespace: string, profile: string): Promise<string | undefined> {
+    try {
+      await guarantee.admit(namespace, profile, AbortSignal.timeout(deadlineMs))
+      return undefined
+    } catch (error) {
+      const why = (error as Error).name === 'TimeoutError' ? `the API server did not answer within ${deadlineMs} ms` : (error as Error).message
+      return `Sidegate could not put the sidecar's configuration and NetworkPolicy in place in namespace ${namespace}, so the pod was not started: ${why}. It is tried again with the next pod.`
+    }
+  }
+
+  async function admitted(reviewed: Reviewed, outcome: Admitted): Promise<AdmissionResponse> {
+    const { namespace, dryRun, body } = reviewed
+    if (!source.accepted()) return refuse(reviewed, outcome, 503, notConfigured(), 'unprepared')
+    if (!dryRun) {
+      const trouble = await prepare(namespace, outcome.choices.profile)
+      if (trouble !== undefined) return refuse(reviewed, outcome, 503, trouble, 'unprepared')
+    }
+    count(outcome.kind)
+    const warnings = surroundings(namespace, outcome)
+    const about = ownerOf(outcome.original, namespace)
+    if (about && !dryRun) {
+      const ports = outcome.ports.map(({ listen, app }) => listen === app ? `${app}` : `${app} (by ${listen})`).join(', ')
+      events.say('Normal', 'SidegateInjected', about, `Pod gets the sidecar: profile ${outcome.choices.profile}, interception ${outcome.choices.interception}, ports ${ports || 'none'}.`)
+      for (const warning of warnings) events.say('Warning', 'SidegateExposed', about, warning)
+    }
+    return withWarnings(body, warnings)
+  }
+
+  return async (body) => {
+    const reviewed = review(body, settingsNow(), { optIn: true })
+    if ('malformed' in reviewed) {
+      count('malformed')
+      return reviewed
+    }
+    const { outcome } = reviewed
+    if (outcome.kind === 'refused') return refuseByReview(reviewed, outcome)
+    if (outcome.kind === 'injected' || outcome.kind === 'unchanged') return admitted(reviewed, outcome)
+    count(outcome.kind)
+    return reviewed.body
+  }
+
+  function refuseByReview(reviewed: Reviewed, outcome: Extract<Outcome, { kind: 'refused' }>): AdmissionResponse {
+    refuse(reviewed, outcome, outcome.code, outcome.sentence, 'refused')
+    return reviewed.body
+  }
+}
+
+/** The profile that a pod without the annotation gets must be there, or every such pod is refused: worth a word at the start. */
+export function lacksDefaultProfile(profiles: ReadonlyMap<string, string>): boolean {
+  return !profiles.has(DEFAULT_PROFILE)
+}

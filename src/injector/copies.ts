@@ -1,0 +1,82 @@
+/** What the ConfigMap copy of one namespace should hold: a function of what it holds, what is in use there, and what is accepted. */
+import type { ConfigMap } from '../kube/types.ts'
+import type { Accepted } from './source-config.ts'
+import { CONFIG_COPY, MANAGED_BY, MANAGED_BY_LABEL, profileKey } from './names.ts'
+
+/** On the copy: JSON, profile to the time (RFC 3339) since when no pod of the namespace uses it. */
+export const UNUSED_ANNOTATION = 'sidegate.dev/unused-since'
+
+export interface CopyNeeds {
+  readonly namespace: string
+  /** Profiles of the injected pods there, and that of a pod being admitted. */
+  readonly used: ReadonlySet<string>
+  readonly accepted: Accepted | undefined
+  /** Unix milliseconds. */
+  readonly now: number
+  /** How long an unused profile stays: a pod that another replica admits at this moment is not in anybody's cache yet. */
+  readonly keepMs: number
+}
+
+export type CopyPlan =
+  | { readonly kind: 'right' }
+  | { readonly kind: 'write', readonly copy: ConfigMap }
+  | { readonly kind: 'delete' }
+
+function readUnused(copy: ConfigMap | undefined): Record<string, string> {
+  try {
+    const value: unknown = JSON.parse(copy?.metadata.annotations?.[UNUSED_ANNOTATION] ?? '{}')
+    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value).filter(([, time]) => Number.isFinite(Date.parse(String(time))))) : {}
+  } catch {
+    return {}
+  }
+}
+
+const profileOf = (key: string): string | undefined => key.endsWith('.json') ? key.slice(0, -'.json'.length) : undefined
+
+/** Profiles to keep, and since when the unused among them are unused. */
+function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
+  const marks = readUnused(current)
+  const unused: Record<string, string> = {}
+  const profiles = [...used].filter((profile) => accepted?.profiles.has(profile) || current?.data?.[profileKey(profile)] !== undefined)
+  for (const key of Object.keys(current?.data ?? {})) {
+    const profile = profileOf(key)
+    if (profile === undefined || used.has(profile)) continue
+    const since = marks[profile] ?? new Date(now).toISOString()
+    if (Date.parse(since) + keepMs <= now) continue
+    profiles.push(profile)
+    unused[profile] = since
+  }
+  return { profiles: profiles.sort(), unused }
+}
+
+const sameFields = (a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean =>
+  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value)
+
+/**
+ * Plans the copy of one namespace.
+ *
+ * A profile that was removed from the source while pods use it keeps its last text: a sidecar that restarts must find what it ran with.
+ */
+export function planCopy(current: ConfigMap | undefined, needs: CopyNeeds): CopyPlan {
+  const { profiles, unused } = keep(current, needs)
+  if (profiles.length === 0) return current ? { kind: 'delete' } : { kind: 'right' }
+  const data = Object.fromEntries(profiles.map((profile) =>
+    [profileKey(profile), needs.accepted?.profiles.get(profile) ?? current!.data![profileKey(profile)]!]))
+  const { [UNUSED_ANNOTATION]: _, ...others } = current?.metadata.annotations ?? {}
+  const annotations = Object.keys(unused).length === 0 ? others : { ...others, [UNUSED_ANNOTATION]: JSON.stringify(unused) }
+  const labels = { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
+  const right = current && sameFields(current.data, data) && sameFields(current.metadata.annotations, annotations) && sameFields(current.metadata.labels, labels)
+    && !('binaryData' in current)
+  if (right) return { kind: 'right' }
+  return {
+    kind: 'write',
+    copy: {
+      apiVersion: 'v1', kind: 'ConfigMap', data,
+      metadata: { ...(current ? identity(current) : {}), name: CONFIG_COPY, namespace: needs.namespace, labels, annotations },
+    },
+  }
+}
+
+function identity({ metadata: { uid, resourceVersion } }: ConfigMap): { uid?: string, resourceVersion?: string } {
+  return { ...uid !== undefined && { uid }, ...resourceVersion !== undefined && { resourceVersion } }
+}

@@ -1,0 +1,141 @@
+/**
+ * Keeps a namespace with injected pods provided for: its configuration copy and its NetworkPolicy. Level-triggered and idempotent; every replica
+ * does it, none leads: two that write the same thing at once meet in a conflict, read again and find nothing left to do.
+ */
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../telemetry/log.ts'
+import { ensure, type Kube } from '../kube/client.ts'
+import type { Informer } from '../kube/informer.ts'
+import type { ConfigMap, KubeObject, NetworkPolicy } from '../kube/types.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { planCopy, type CopyPlan } from './copies.ts'
+import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from './names.ts'
+import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
+import type { Accepted } from './source-config.ts'
+
+export interface GuaranteeOptions {
+  readonly kube: Kube
+  readonly copies: Informer<ConfigMap>
+  /** Undefined with mode `off`. */
+  readonly policies: Informer<NetworkPolicy> | undefined
+  /** Injected pods, metadata only. */
+  readonly pods: Informer<KubeObject>
+  readonly accepted: () => Accepted | undefined
+  readonly policy: NetworkPolicyOptions & { readonly mode: 'manage' | 'require' | 'off' }
+  readonly keepMs: number
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface Guarantee {
+  /**
+   * Before a pod with this profile is admitted: copy and policy are there when this resolves. Without a call to the API server when fresh
+   * caches show them. @throws Error with a sentence when they cannot be put in place
+   */
+  admit(namespace: string, profile: string, signal: AbortSignal): Promise<void>
+  /** Repairs, updates and cleans up one namespace. @returns whether anything was written */
+  reconcile(namespace: string): Promise<boolean>
+  /** Namespaces that have a copy or injected pods. */
+  namespaces(): ReadonlySet<string>
+}
+
+/** The profile of an injected pod. */
+export function profileOfPod(pod: KubeObject): string {
+  return pod.metadata.annotations?.[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE
+}
+
+export function createGuarantee({ kube, copies, policies, pods, accepted, policy, keepMs, clock, log }: GuaranteeOptions): Guarantee {
+  const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
+  const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
+
+  function plan(namespace: string, current: ConfigMap | undefined, admitting?: string): CopyPlan {
+    const used = new Set(pods.list(namespace).map(profileOfPod))
+    if (admitting !== undefined) used.add(admitting)
+    return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs })
+  }
+
+  async function writeCopy(namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<ConfigMap | undefined> {
+    let seen = known
+    if ((seen as { immutable?: boolean } | undefined)?.immutable === true) {
+      // Somebody froze it: it can only be made anew.
+      await kube.remove(copyRef(namespace), seen!.metadata, { signal })
+      seen = undefined
+    }
+    return ensure<ConfigMap>(kube, copyRef(namespace), (current) => {
+      const next = plan(namespace, current, admitting)
+      return next.kind === 'write' ? next.copy : undefined
+    }, { signal, known: seen })
+  }
+
+  const policyIsRight = (namespace: string, current: NetworkPolicy | undefined): boolean =>
+    current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec)
+
+  async function writePolicy(namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
+    const wanted = networkPolicy(namespace, policy)
+    await ensure<NetworkPolicy>(kube, policyRef(namespace), (current) => {
+      if (policyIsRight(namespace, current)) return undefined
+      return { ...wanted, metadata: { ...current?.metadata, ...wanted.metadata, labels: { ...current?.metadata.labels, ...wanted.metadata.labels } } }
+    }, { signal, known })
+  }
+
+  async function requirePolicy(namespace: string, signal: AbortSignal): Promise<void> {
+    const current = await kube.get<NetworkPolicy>(policyRef(namespace), { signal })
+    if (current === undefined) {
+      throw new Error(`NetworkPolicy ${namespace}/${NETWORK_POLICY} is missing and networkPolicy.mode is "require"; apply the one of manifests/ there first`)
+    }
+    if (!policyIsRight(namespace, current)) {
+      throw new Error(`NetworkPolicy ${namespace}/${NETWORK_POLICY} is not what it must be and networkPolicy.mode is "require"; apply the one of manifests/ again`)
+    }
+  }
+
+  async function admitPolicy(namespace: string, signal: AbortSignal): Promise<void> {
+    if (policies === undefined) return
+    if (policies.fresh() && policyIsRight(namespace, policies.get(NETWORK_POLICY, namespace))) return
+    if (policy.mode === 'require') await requirePolicy(namespace, signal)
+    else await writePolicy(namespace, signal)
+  }
+
+  async function cleanUp(namespace: string, copy: ConfigMap): Promise<void> {
+    // Only as it was seen: another replica that admits a pod at this moment has changed it, and this fails.
+    await kube.remove(copyRef(namespace), copy.metadata)
+    log.info('configuration copy removed: no injected pods left', { namespace })
+  }
+
+  async function reconcilePolicy(namespace: string): Promise<boolean> {
+    if (policies === undefined || policy.mode !== 'manage') return false
+    const current = policies.get(NETWORK_POLICY, namespace)
+    const wanted = copies.get(CONFIG_COPY, namespace) !== undefined || pods.list(namespace).length > 0
+    if (wanted && !policyIsRight(namespace, current)) {
+      await writePolicy(namespace)
+      log.info('network policy written', { namespace, repaired: current !== undefined })
+      return true
+    }
+    if (wanted || current === undefined) return false
+    await kube.remove(policyRef(namespace), current.metadata)
+    log.info('network policy removed: no injected pods left', { namespace })
+    return true
+  }
+
+  return {
+    async admit(namespace, profile, signal) {
+      const known = copies.fresh() ? copies.get(CONFIG_COPY, namespace) : undefined
+      if (known === undefined || plan(namespace, known, profile).kind !== 'right') await writeCopy(namespace, profile, signal, known)
+      await admitPolicy(namespace, signal)
+    },
+    async reconcile(namespace) {
+      const copy = copies.get(CONFIG_COPY, namespace)
+      const next = plan(namespace, copy)
+      if (next.kind === 'write') {
+        await writeCopy(namespace, undefined, undefined, copy)
+        log.info('configuration copy written', { namespace, profiles: Object.keys(next.copy.data ?? {}) })
+      }
+      if (next.kind === 'delete') await cleanUp(namespace, copy!)
+      return await reconcilePolicy(namespace) || next.kind !== 'right'
+    },
+    namespaces: () => new Set([
+      ...copies.list().map(({ metadata }) => metadata.namespace!),
+      ...pods.list().map(({ metadata }) => metadata.namespace!),
+      ...policies?.list().flatMap(({ metadata }) => metadata.name === NETWORK_POLICY ? [metadata.namespace!] : []) ?? [],
+    ]),
+  }
+}

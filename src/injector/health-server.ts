@@ -1,0 +1,37 @@
+/** /livez, /readyz and /metrics of the controller, plain http, for kubelet and Prometheus. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Address } from '../http/contract.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+export interface HealthServer {
+  readonly address: Address
+  close(): Promise<void>
+}
+
+/**
+ * Starts it.
+ * @param unready what is missing for taking admissions, each a clause; empty when ready
+ */
+export async function startHealthServer(bind: Address, unready: () => readonly string[], metrics: Metrics): Promise<HealthServer> {
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
+    const path = request.url?.split('?')[0]
+    const missing = path === '/readyz' ? unready() : []
+    if (path === '/metrics') response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(metrics.render())
+    else if (path === '/livez' || (path === '/readyz' && missing.length === 0)) response.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n')
+    else if (path === '/readyz') response.writeHead(503, { 'content-type': 'text/plain' }).end(`${missing.join('\n')}\n`)
+    else response.writeHead(404, { 'content-type': 'text/plain' }).end('known: /livez /readyz /metrics\n')
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: bind.host, port: bind.port }, resolve)
+  })
+  const { address: host, port } = server.address() as AddressInfo
+  return {
+    address: { host, port },
+    close: () => new Promise((resolve) => {
+      server.close(() => { resolve() })
+      server.closeAllConnections()
+    }),
+  }
+}
