@@ -11,6 +11,8 @@ interface Algorithm {
   readonly family: Family
   /** For `ec`: the one curve, by OpenSSL's name (RFC 7518 section 3.4 ties each ES algorithm to one curve). */
   readonly curve?: string
+  /** For `secret`: fewest bytes, those of the hash (RFC 7518 section 3.2). */
+  readonly secretBytes?: number
   readonly compile: (key: KeyObject) => VerifySignature
 }
 
@@ -62,6 +64,7 @@ const ed: Algorithm = {
 /** HMAC, compared in constant time (RFC 7518 section 3.2). */
 const hs = (hash: string, bytes: number): Algorithm => ({
   family: 'secret',
+  secretBytes: bytes,
   compile: (key) => exactly(bytes, (input, signature) => timingSafeEqual(createHmac(hash, key).update(input).digest(), signature)),
 })
 
@@ -95,6 +98,7 @@ export function verifiersOf(key: KeyObject, only?: string): ReadonlyMap<string, 
     if (only !== undefined && name !== only) continue
     if (algorithm.family !== familyOf(key)) continue
     if (algorithm.curve !== undefined && algorithm.curve !== key.asymmetricKeyDetails?.namedCurve) continue
+    if (algorithm.secretBytes !== undefined && algorithm.secretBytes > (key.symmetricKeySize ?? 0)) continue
     verifiers.set(name, algorithm.compile(key))
   }
   return verifiers

@@ -49,6 +49,11 @@ function trust(issuers: readonly IssuerConfig[], keySets: ReadonlyMap<string, Ke
   return byIssuer
 }
 
+/** Says on a denial whose token it was. */
+function about<T extends Principal | Denial>({ name }: IssuerRules, result: T): T {
+  return isDenial(result) ? { ...result, issuer: name } : result
+}
+
 /** Checks what does not change with time, for a principal that passed under other rules: those of a configuration before. */
 function underRules({ algorithm, claims, proof }: Verified, rules: IssuerRules): Denial | undefined {
   return rules.algorithms.has(algorithm) ? rules.check(claims, proof.typ) : deny('algorithm_refused')
@@ -82,7 +87,6 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
     if (!claims) return deny('token_malformed', 'the payload is not one JSON object without duplicate members')
     const trusted = typeof claims.iss === 'string' ? byIssuer.get(claims.iss) : undefined
     if (!trusted) return deny('issuer_unknown')
-    if (!trusted.rules.algorithms.has(jws.header.alg)) return deny('algorithm_refused', 'alg is not in the issuer\'s list')
     return { token, jws, claims, trusted }
   }
 
@@ -111,6 +115,16 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
     return verified
   }
 
+  /** Finds the keys, and verifies. */
+  const judge = (candidate: Candidate): Principal | Denial | Promise<Principal | Denial> => {
+    const { rules, keySet } = candidate.trusted
+    const { alg, kid } = candidate.jws.header
+    if (!rules.algorithms.has(alg)) return about(rules, deny('algorithm_refused', 'alg is not in the issuer\'s list'))
+    const conclude = (found: readonly VerificationKey[] | Denial): Principal | Denial => about(rules, isDenial(found) ? found : verify(candidate, found))
+    const keys = keySet.find(kid, alg)
+    return keys instanceof Promise ? keys.then(conclude) : conclude(keys)
+  }
+
   /** What the cache knows, if it still holds; undefined when the token must be verified afresh. */
   const recall = (token: string): Principal | Denial | undefined => {
     const verified = cache.get(token)
@@ -120,7 +134,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       cache.drop(token)
       return undefined
     }
-    return standing(verified, trusted, clock.now()) ?? verified
+    return about(trusted.rules, standing(verified, trusted, clock.now()) ?? verified)
   }
 
   return {
@@ -128,11 +142,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       const known = recall(token)
       if (known) return known
       const candidate = open(token)
-      if ('denied' in candidate) return candidate
-      const { header } = candidate.jws
-      const keys = candidate.trusted.keySet.find(header.kid, header.alg)
-      if (keys instanceof Promise) return keys.then((found) => isDenial(found) ? found : verify(candidate, found))
-      return isDenial(keys) ? keys : verify(candidate, keys)
+      return 'denied' in candidate ? candidate : judge(candidate)
     },
 
     recheck(principal, nowMs) {

@@ -10,8 +10,8 @@ export interface FetchOptions {
   readonly bearerTokenFile?: string | undefined
   /** Bytes of the body, compressed and not. */
   readonly maxBytes: number
-  /** Ends the fetch, whatever it is doing. */
-  readonly signal: AbortSignal
+  /** Milliseconds for the whole fetch, whatever it is doing. */
+  readonly deadline: AbortSignal
 }
 
 /** A JSON document from an issuer. */
@@ -43,7 +43,7 @@ function freshness(cacheControl: string | undefined): number | undefined {
 
 /** Sends the request and waits for the response's head. Redirects are not followed, and proxy variables are not read: this is our own agent. */
 async function request(url: URL, options: FetchOptions): Promise<IncomingMessage> {
-  const { caFile, bearerTokenFile, signal } = options
+  const { caFile, bearerTokenFile, deadline: signal } = options
   const headers: Record<string, string> = { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity', 'user-agent': 'sidegate' }
   if (bearerTokenFile !== undefined) headers.authorization = `Bearer ${readFileSync(bearerTokenFile, 'utf8').trim()}`
   const common = { headers, signal, maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false }
@@ -85,19 +85,33 @@ function decode(body: Buffer, encoding: string, maxBytes: number): Buffer {
  * @throws Error ({@link FetchError} when there was an answer) with one clause that says what went wrong
  */
 export async function fetchDocument(url: URL, options: FetchOptions): Promise<FetchedDocument> {
-  const response = await request(url, options)
   try {
-    const status = response.statusCode ?? 0
-    if (status >= 300 && status < 400) throw new FetchError(`status ${status}: redirects are not followed`, status)
-    if (status !== 200) throw new FetchError(`status ${status}`, status)
-    const raw = await readBody(response, options.maxBytes)
-    const body = decode(raw, response.headers['content-encoding']?.trim().toLowerCase() || 'identity', options.maxBytes)
+    const response = await request(url, options)
     try {
-      return { body: JSON.parse(body.toString('utf8')) as unknown, maxAgeMs: freshness(response.headers['cache-control']) }
-    } catch {
-      throw new FetchError('the answer is not JSON')
+      return await readDocument(response, options.maxBytes)
+    } finally {
+      response.destroy()
     }
-  } finally {
-    response.destroy()
+  } catch (error) {
+    throw explain(error as Error, url, options.deadline)
   }
+}
+
+async function readDocument(response: IncomingMessage, maxBytes: number): Promise<FetchedDocument> {
+  const status = response.statusCode ?? 0
+  if (status >= 300 && status < 400) throw new FetchError(`status ${status}: redirects are not followed`, status)
+  if (status !== 200) throw new FetchError(`status ${status}`, status)
+  const raw = await readBody(response, maxBytes)
+  const body = decode(raw, response.headers['content-encoding']?.trim().toLowerCase() || 'identity', maxBytes)
+  try {
+    return { body: JSON.parse(body.toString('utf8')) as unknown, maxAgeMs: freshness(response.headers['cache-control']) }
+  } catch {
+    throw new FetchError('the answer is not JSON')
+  }
+}
+
+/** Says where and why in one clause; an address list that failed altogether has no message of its own. */
+function explain(error: Error & { code?: string, status?: number }, url: URL, deadline: AbortSignal): FetchError {
+  const why = deadline.aborted ? 'no whole answer within keys.timeout' : error.message || error.code || error.name
+  return new FetchError(`${url.origin}${url.pathname}: ${why === 'aborted' ? 'the connection broke before the answer was complete' : why}`.slice(0, 400), error.status)
 }

@@ -95,7 +95,7 @@ export function parseJwks(document: unknown, maxKeys: number): ParsedJwks {
   const entries = document.keys as unknown[]
   for (const [index, jwk] of entries.entries()) {
     if (index >= maxKeys) {
-      skipped.push(...Array.from({ length: Math.min(entries.length - maxKeys, maxKeys) }, () => `beyond the ${maxKeys} keys that keys.maxKeys allows`))
+      skipped.push(`${entries.length - maxKeys} keys beyond the ${maxKeys} that keys.maxKeys allows`)
       break
     }
     const key = importJwk(jwk)
@@ -111,6 +111,7 @@ export function parseJwks(document: unknown, maxKeys: number): ParsedJwks {
  * @throws Error when the secret is shorter than 32 bytes (RFC 7518 section 3.2)
  */
 export function importSecret(text: string): VerificationKey {
+  if (text.includes('\ufffd')) throw new Error('the secret is not text; write it as text, for example from `openssl rand -base64 48`')
   const bytes = Buffer.from(text.trim())
   if (bytes.length < MIN_SECRET_BYTES) throw new Error(`the secret has ${bytes.length} bytes; at least ${MIN_SECRET_BYTES} are needed`)
   const fingerprint = createHash('sha256').update(bytes).digest('base64url')

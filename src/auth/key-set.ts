@@ -95,7 +95,7 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   }
   const fail = (error: Error): void => {
     failures++
-    lastError = describe(error)
+    lastError = error.message.slice(0, 400)
     log?.warn('keys of the issuer could not be loaded', { issuer: config.name, error: lastError, keys: ring.size })
   }
 
@@ -108,7 +108,9 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     const found = ring.find(kid, algorithm)
     if (found.length > MAX_CANDIDATES) return deny('key_unknown', `${found.length} keys fit and the token does not say which`)
     if (found.length > 0) return found
-    return kid !== undefined && ring.knows(kid) ? deny('algorithm_refused', 'the key is for another algorithm') : deny('key_unknown')
+    if (kid === undefined) return deny('key_unknown', 'the token names no kid, and no key is for its algorithm')
+    const named = JSON.stringify(kid.slice(0, 64))
+    return ring.knows(kid) ? deny('algorithm_refused', `key ${named} is for another algorithm`) : deny('key_unknown', `kid ${named}`)
   }
 
   const { demand, close } = feed()
@@ -151,8 +153,9 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     }
     const fetchKeys = compileFetchKeys(config)
     return startRefresher({
-      async load() {
-        const { body, maxAgeMs } = await fetchKeys()
+      async load(life) {
+        const { body, maxAgeMs } = await fetchKeys(life)
+        life.throwIfAborted()
         install(parseJwks(body, source.maxKeys))
         return maxAgeMs
       },
@@ -174,13 +177,6 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
       }
     }
   }
-}
-
-/** Why a load failed, in a clause that a person can act on. */
-function describe(error: Error & { code?: unknown, cause?: unknown }): string {
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'no whole answer within keys.timeout'
-  const text = error.message || (error.cause instanceof Error ? error.cause.message : '') || (typeof error.code === 'string' ? error.code : '') || error.name
-  return text.slice(0, 300)
 }
 
 function parseJson(text: string): unknown {

@@ -2,8 +2,8 @@ import type { IssuerConfig } from '../config/schema.ts'
 import { fetchDocument, FetchError } from './fetch-document.ts'
 import type { FetchedDocument, FetchOptions } from './fetch-document.ts'
 
-/** Fetches an issuer's JWKS once, from wherever the configuration says. Rejects with one clause that says what went wrong. */
-export type FetchKeys = () => Promise<FetchedDocument>
+/** Fetches an issuer's JWKS once, from wherever the configuration says. Rejects with one clause that says what went wrong, or when `life` ends. */
+export type FetchKeys = (life: AbortSignal) => Promise<FetchedDocument>
 
 const OIDC = '/.well-known/openid-configuration'
 const OAUTH = '/.well-known/oauth-authorization-server'
@@ -56,14 +56,16 @@ function jwksUriOf(metadata: unknown, { issuer, keys }: IssuerConfig): URL {
  */
 export function compileFetchKeys(config: IssuerConfig): FetchKeys {
   const { jwksUri, allowHttp, caFile, bearerTokenFile, maxBytes, timeout } = config.keys
-  const options = (): FetchOptions => ({ caFile, bearerTokenFile, maxBytes, signal: AbortSignal.timeout(timeout) })
+  const options = (life: AbortSignal): FetchOptions => ({
+    caFile, bearerTokenFile, maxBytes, deadline: AbortSignal.any([life, AbortSignal.timeout(timeout)]),
+  })
   if (jwksUri !== undefined) {
     const url = checkedUrl(jwksUri, allowHttp, 'keys.jwksUri')
-    return () => fetchDocument(url, options())
+    return (life) => fetchDocument(url, options(life))
   }
   const urls = metadataUrls(config.issuer, allowHttp)
-  return async () => {
-    const limits = options() // one timeout for both documents
+  return async (life) => {
+    const limits = options(life) // one timeout for both documents
     return fetchDocument(jwksUriOf(await fetchMetadata(urls, limits), config), limits)
   }
 }

@@ -4,10 +4,10 @@ import { singleFlight } from '../lib/single-flight.ts'
 
 export interface RefresherOptions {
   /**
-   * Fetches and puts in force. Rejects when that failed.
+   * Fetches and puts in force. Rejects when that failed, and soon after `life` has ended.
    * @returns milliseconds for which the result is fresh, if its origin said so
    */
-  readonly load: () => Promise<number | undefined>
+  readonly load: (life: AbortSignal) => Promise<number | undefined>
   /** Told of each rejection of `load`. */
   readonly onFailure: (error: Error) => void
   /** Longest time between two loads that went well. Milliseconds, as all here. */
@@ -30,6 +30,8 @@ export interface Refresher {
 
 /** An origin's freshness is honoured down to this; it cannot make us hammer it. */
 const LEAST_REFRESH = 30_000
+/** Nor can a configuration. */
+const LEAST_WAIT = 100
 const FIRST_RETRY = 1000
 const LONGEST_RETRY = 30_000
 /** A refresh comes this much of its time early, at most: ahead of expiry, and not all sidecars at once. */
@@ -38,19 +40,19 @@ const JITTER = 0.2
 /** Starts refreshing at once, and goes on until closed: after `refresh` (or sooner) when all is well, with backoff when not. */
 export function startRefresher({ load, onFailure, refresh, cooldown, clock, random }: RefresherOptions): Refresher {
   const backoff = createBackoff(FIRST_RETRY, LONGEST_RETRY, random)
-  let closed = false
+  const life = new AbortController()
   let flying = false
   let cancel = (): void => {}
   let demandedAt = -Infinity
 
   const attempt = async (): Promise<number> => {
     try {
-      const fresh = await load()
+      const fresh = await load(life.signal)
       backoff.reset()
       const wait = fresh === undefined ? refresh : Math.min(refresh, Math.max(fresh, LEAST_REFRESH))
-      return wait * (1 - JITTER * random())
+      return Math.max(LEAST_WAIT, wait * (1 - JITTER * random()))
     } catch (error) {
-      if (!closed) onFailure(error as Error)
+      if (!life.signal.aborted) onFailure(error as Error)
       return backoff.next()
     }
   }
@@ -60,7 +62,7 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
     flying = true
     const wait = await attempt()
     flying = false
-    if (!closed) cancel = clock.after(wait, () => { void run() })
+    if (!life.signal.aborted) cancel = clock.after(wait, () => { void run() })
   })
 
   void run()
@@ -68,12 +70,12 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
     demand() {
       if (flying) return run()
       const now = clock.monotonic()
-      if (closed || now - demandedAt < cooldown) return undefined
+      if (life.signal.aborted || now - demandedAt < cooldown) return undefined
       demandedAt = now
       return run()
     },
     close() {
-      closed = true
+      life.abort()
       cancel()
     },
   }

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { asksForSidecar, readChoices, type Choices } from './annotations.ts'
 import { adopt, podArgument, sidecarContainer } from './container.ts'
-import { CONFIG_COPY, CONFIG_VOLUME, DEFAULT_CONTAINER_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, ORIGINAL_ANNOTATION, REDIRECT_CONTAINER, SIDECAR_CONTAINER } from './names.ts'
+import { CONFIG_COPY, CONFIG_VOLUME, DEFAULT_CONTAINER_ANNOTATION, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, ORIGINAL_ANNOTATION, REDIRECT_CONTAINER, SIDECAR_CONTAINER } from './names.ts'
 import { writeOriginal, type Absent, type Original } from './original.ts'
 import { asPod, isRefusal, type Container, type Metadata, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { planPorts, type ProtectedPort } from './ports.ts'
@@ -30,6 +30,7 @@ export interface InjectOptions {
  * @param value a Pod or a workload's pod template, parsed
  */
 export function inject(value: unknown, settings: InjectorSettings, { optIn = false }: InjectOptions = {}): Injection {
+  if (!optIn && !saysAnything(value)) return { unchanged: 'not asked' }
   const pod = asPod(value)
   if (isRefusal(pod)) return pod
   const asked = asksForSidecar(pod, optIn)
@@ -46,6 +47,12 @@ export function inject(value: unknown, settings: InjectorSettings, { optIn = fal
   const result = adoptAll(assemble({ before, choices, ports, rewritten, settings }), pod)
   if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }
   return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports) }
+}
+
+/** A pod that does not mention the sidecar is none of our business, even when it is not valid. */
+function saysAnything(value: unknown): boolean {
+  const annotations = (value as Partial<Pod> | null | undefined)?.metadata?.annotations
+  return typeof annotations === 'object' && annotations !== null && Object.hasOwn(annotations, INJECT_ANNOTATION)
 }
 
 interface Plan {

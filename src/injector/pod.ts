@@ -100,7 +100,7 @@ const optional = <S extends v.GenericSchema>(schema: S) => v.optional(v.nullable
 const portNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
 const portReference = v.union([v.string(), portNumber], 'must be a port number or name')
 const list = <S extends v.GenericSchema>(schema: S) => optional(v.array(schema))
-const strings = optional(v.record(v.string(), v.string()))
+const strings = optional(v.record(v.string(), v.string('must be a string: put it in quotes')))
 
 const handler = optional(v.looseObject({
   httpGet: optional(v.looseObject({
@@ -113,7 +113,7 @@ const handler = optional(v.looseObject({
 }))
 
 const container = v.looseObject({
-  name: v.pipe(v.string(), v.regex(LABEL_NAME, 'must be a DNS label (lower case letters, digits and "-")')),
+  name: v.pipe(v.string('must be a string: put it in quotes'), v.regex(LABEL_NAME, 'must be a DNS label (lower case letters, digits and "-")')),
   image: optional(v.string()),
   args: list(v.string()),
   ports: list(v.looseObject({ name: optional(v.string()), containerPort: portNumber, protocol: optional(v.string()), hostPort: optional(v.number()) })),

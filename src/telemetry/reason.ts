@@ -102,6 +102,8 @@ export interface Denial {
   readonly denied: Reason
   /** For the operator's log only; never a token, never a claim value that was not asked for. */
   readonly detail?: string
+  /** Name of the configured issuer that the token says it is from, where it came that far. */
+  readonly issuer?: string
 }
 
 /**

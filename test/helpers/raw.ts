@@ -1,6 +1,5 @@
 /** A raw HTTP client over one TCP connection: sends exact bytes, in pieces if asked, keeps every byte that comes back, and reads responses strictly. */
 import net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fieldValue, framingOf, readBody, readHead, type Framing } from './message.ts'
 
 /** One response as it came. */
@@ -74,7 +73,10 @@ export async function connect(address: { host: string; port: number }, options: 
     while (!test()) {
       const left = deadline - Date.now()
       if (left <= 0) return false
-      await Promise.race([new Promise<void>((resolve) => { wake = resolve }), sleep(left, undefined, { ref: true })])
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left)
+        wake = () => { clearTimeout(timer); resolve() }
+      })
     }
     return true
   }

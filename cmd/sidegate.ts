@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** The CLI: one file per command in `sidegate/`, of which only the one that is asked for is loaded. */
+import yargs, { type CommandModule } from 'yargs'
+
+/** Name -> the module whose default export is a yargs CommandModule. The order is that of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = {
+  demo: () => import('./sidegate/demo.ts'),
+  check: () => import('./sidegate/check.ts'),
+  inject: () => import('./sidegate/inject.ts'),
+}
+
+/** Runs one command line; sets the exit code: 0 done, 1 the command found or met something wrong, 2 wrong usage. */
+async function run(argv: readonly string[]): Promise<void> {
+  const [name = ''] = argv
+  const wanted = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS)
+  const modules = await Promise.all(wanted.map((load) => load()))
+  const cli = yargs([...argv]).scriptName('sidegate').usage('$0 <command>').locale('en').strict().recommendCommands()
+    .demandCommand(1, 'No command given.').help().alias('help', 'h')
+    .fail((message, error) => {
+      if (error) throw error
+      throw new UsageError(message)
+    })
+  for (const { default: command } of modules) cli.command(command as CommandModule)
+  await cli.parseAsync()
+}
+
+class UsageError extends Error {}
+
+run(process.argv.slice(2)).catch((error: unknown) => {
+  const message = error instanceof Error ? error.message : String(error)
+  console.error(`sidegate: ${message}${error instanceof UsageError ? '\nTry sidegate --help, or sidegate <command> --help.' : ''}`)
+  process.exitCode = error instanceof UsageError ? 2 : 1
+})
