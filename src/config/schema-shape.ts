@@ -44,3 +44,11 @@ export function baseOf(schema: AnySchema): Shape {
   const inner = shape.pipe ? shape.pipe[0] as AnySchema : shape.wrapped
   return inner ? baseOf(inner) : shape
 }
+
+/** The documentation of a field: the outermost description. */
+export function descriptionOf(schema: AnySchema): string | undefined {
+  const { pipe, wrapped } = shapeOf(schema)
+  const own = pipe?.find((step) => step.type === 'description') as Step | undefined
+  const inner = pipe ? pipe[0] as AnySchema : wrapped
+  return own?.description ?? (inner && descriptionOf(inner))
+}

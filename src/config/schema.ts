@@ -19,8 +19,6 @@ export const ASYMMETRIC_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384
 export const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const
 const algorithm = v.picklist([...ASYMMETRIC_ALGORITHMS, ...HMAC_ALGORITHMS])
 
-const bind = address
-
 const keys = v.strictObject({
   discovery: v.pipe(v.optional(v.literal(true)), about('Find the JWKS by OpenID Connect Discovery / RFC 8414 at the issuer\'s own URL.')),
   jwksUri: v.pipe(v.optional(text), about('URL of the JWKS.')),
@@ -53,9 +51,12 @@ const issuer = v.strictObject({
 })
 
 const tokenSource = v.union([
-  v.strictObject({ header: headerName, scheme: v.optional(text) }),
-  v.strictObject({ cookie: text }),
-  v.strictObject({ query: text }),
+  v.strictObject({
+    header: v.pipe(headerName, about('A header that holds the token.')),
+    scheme: v.pipe(v.optional(text), about('The word before the token, such as Bearer. Without it the whole value is the token.')),
+  }),
+  v.strictObject({ cookie: v.pipe(text, about('A cookie that holds the token.')) }),
+  v.strictObject({ query: v.pipe(text, about('A query parameter that holds the token. It is always removed before the app, and never logged.')) }),
 ], 'use { header, scheme }, { header }, { cookie } or { query }')
 
 const identityHeader = v.strictObject({
@@ -64,9 +65,12 @@ const identityHeader = v.strictObject({
   required: field(v.boolean(), false, 'Refuse the request when the claim is missing.'),
 })
 
+const anyOf = v.pipe(v.optional(v.array(text)), about('At least one of these.'))
+const allOf = v.pipe(v.optional(v.array(text)), about('All of these.'))
+
 const names = v.union([
   v.array(text),
-  v.strictObject({ anyOf: v.optional(v.array(text)), allOf: v.optional(v.array(text)) }),
+  v.strictObject({ anyOf, allOf }),
 ])
 
 const scalar = v.union([v.string(), v.number(), v.boolean()])
@@ -76,27 +80,30 @@ const requirement = v.strictObject({
   scopes: v.pipe(v.optional(names), about('A list: all of them; or { anyOf, allOf }. From `scope` (space-separated) or `scp`.')),
   roles: v.pipe(v.optional(v.union([
     v.array(text),
-    v.strictObject({ anyOf: v.optional(v.array(text)), allOf: v.optional(v.array(text)), claim: v.optional(v.union([text, v.array(text)])) }),
+    v.strictObject({ anyOf, allOf, claim: v.pipe(v.optional(v.union([text, v.array(text)])), about('The claim that holds the roles. Default: `roles`.')) }),
   ])), about('A list: all of them; or { anyOf, allOf, claim }. `claim` defaults to `roles`.')),
   claims: v.pipe(v.optional(v.record(text, v.union([scalar, v.array(scalar)]))), about('Claim (path) to value; a list means any of. An array claim matches if it holds the value.')),
   tenant: v.pipe(v.optional(v.strictObject({
-    claim: v.union([text, v.array(text)]),
-    segment: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-    host: v.optional(text),
-    header: v.optional(headerName),
-  })), about('The claim must equal one of: the path\'s Nth segment (1 is the first), the `*` of a host pattern such as `*.example.com`, a header sent exactly once.')),
+    claim: v.pipe(v.union([text, v.array(text)]), about('The claim that holds the tenant, or a list of them.')),
+    segment: v.pipe(v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))), about('The path\'s Nth segment; 1 is the first.')),
+    host: v.pipe(v.optional(text), about('What `*` stands for in a host pattern such as `*.example.com`.')),
+    header: v.pipe(v.optional(headerName), about('A header, sent exactly once in whatever spelling.')),
+  })), about('The token\'s tenant must be the one that the request is about, as said in exactly one of segment, host, header.')),
 })
 
 const rule = v.strictObject({
   name: v.pipe(v.optional(text), about('For logs and metrics; default: the rule\'s index and path.')),
-  match: v.strictObject({
-    path: v.optional(v.union([text, v.array(text)]), '/**'),
-    methods: v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z!#$%&'*+.^_`|~0-9-]+$/, 'must be an upper-case method')))),
-    hosts: v.optional(v.array(text)),
-    preflight: v.optional(v.literal(true)),
-  }),
+  match: v.pipe(v.strictObject({
+    path: field(v.union([text, v.array(text)]), '/**', 'Path pattern, or several. `*` is one segment, `**` at the end is the rest and may be empty.'),
+    methods: v.pipe(
+      v.optional(v.array(v.pipe(v.string(), v.regex(/^[A-Z!#$%&'*+.^_`|~0-9-]+$/, 'must be an upper-case method')))),
+      about('Methods. Default: all. GET stands for HEAD, too.'),
+    ),
+    hosts: v.pipe(v.optional(v.array(text)), about('Hosts: exact, or `*.example.com` for any one label. Default: all. Clients choose what they send as Host.')),
+    preflight: v.pipe(v.optional(v.literal(true)), about('Only real CORS preflights: OPTIONS with Origin and Access-Control-Request-Method.')),
+  }), about('Which requests the rule is for: all conditions must hold.')),
   allow: v.pipe(v.optional(v.picklist(['anonymous', 'optional'])), about('anonymous: no token is looked at; optional: no token is fine, a bad one is not.')),
-  require: v.optional(requirement),
+  require: v.pipe(v.optional(requirement), about('A valid token is needed, and all of this of it. `{}`: any valid token. The default where there is no `allow`.')),
   mode: v.pipe(v.optional(v.picklist(['enforce', 'audit'])), about('Overrides the sidecar\'s mode for this rule.')),
   closeOnExpiry: field(v.boolean(), false, 'End WebSockets, event streams and long downloads when the token expires or is revoked.'),
 })
@@ -104,27 +111,27 @@ const rule = v.strictObject({
 /** The deny-list; also what its file holds. */
 export const denylistSchema = v.strictObject({
   file: v.pipe(v.optional(text), about('JSON or YAML file with the same fields as below; watched, in force within a second.')),
-  jti: v.optional(v.array(text)),
-  sub: v.optional(v.array(text)),
-  kid: v.optional(v.array(text)),
-  issuedBefore: v.optional(v.array(v.strictObject({
-    issuer: v.optional(text),
-    sub: v.optional(text),
+  jti: v.pipe(v.optional(v.array(text)), about('Token ids.')),
+  sub: v.pipe(v.optional(v.array(text)), about('Subjects.')),
+  kid: v.pipe(v.optional(v.array(text)), about('Key ids.')),
+  issuedBefore: v.pipe(v.optional(v.array(v.strictObject({
+    issuer: v.pipe(v.optional(text), about('Only tokens of this issuer (by name).')),
+    sub: v.pipe(v.optional(text), about('Only tokens of this subject.')),
     time: v.pipe(v.union([v.number(), v.string()]), about('Unix seconds or RFC 3339: tokens issued before it are refused.')),
-  }))),
+  }))), about('Tokens issued before a time, by issuer, subject or both.')),
 })
 
 /** The sidecar's configuration file. */
 export const configSchema = v.strictObject({
   listeners: v.pipe(v.array(v.strictObject({
-    bind: v.pipe(bind, about('Where this protected port listens. Loopback unless told otherwise; the injector sets the pod\'s address.')),
+    bind: v.pipe(address, about('Where this protected port listens. Loopback unless told otherwise; the injector sets the pod\'s address.')),
     upstream: v.pipe(address, about('The app. Loopback only, unless allowRemoteUpstream.')),
     allowRemoteUpstream: field(v.boolean(), false, 'Allow an upstream that is not loopback. Traffic to it leaves the pod in the clear.'),
-  })), v.minLength(1, 'name at least one listener')),
-  admin: field(v.union([v.strictObject({ bind }), v.literal(false)]), { bind: '127.0.0.1:15000' }, 'Config dump and log level. Loopback only. `false` switches it off.'),
-  health: field(v.union([v.strictObject({ bind }), v.literal(false)]), { bind: '127.0.0.1:15020' }, '/livez /readyz /startupz /metrics.'),
+  })), v.minLength(1, 'name at least one listener'), about('Protected ports.')),
+  admin: field(v.union([v.strictObject({ bind: v.pipe(address, about('Where it listens.')) }), v.literal(false)]), { bind: '127.0.0.1:15000' }, 'Config dump and log level. Loopback only. `false` switches it off.'),
+  health: field(v.union([v.strictObject({ bind: v.pipe(address, about('Where it listens.')) }), v.literal(false)]), { bind: '127.0.0.1:15020' }, 'Liveness, readiness, start-up and metrics: /livez /readyz /startupz /metrics. `false` switches them off.'),
   mode: field(v.picklist(['enforce', 'audit']), 'enforce', 'audit: forward what would have been denied (never with identity headers from a bad token), count and log it.'),
-  issuers: v.pipe(v.array(issuer), v.minLength(1, 'name at least one issuer')),
+  issuers: v.pipe(v.array(issuer), v.minLength(1, 'name at least one issuer'), about('Who may issue tokens.')),
   tokens: field(v.pipe(v.array(tokenSource), v.minLength(1)), [{ header: 'Authorization', scheme: 'Bearer' }], 'Where tokens are taken from.'),
   identity: v.optional(v.strictObject({
     headers: field(v.record(headerName, identityHeader), { 'X-User-Id': { claim: 'sub' } }, 'Header to claim. Each is stripped from every request first, in any spelling.'),
@@ -133,7 +140,7 @@ export const configSchema = v.strictObject({
   }), {}),
   rules: v.pipe(v.optional(v.array(rule)), about('First match wins; no match is a denial. No rules at all: every path needs a valid token.')),
   paths: v.optional(v.strictObject({ caseSensitive: field(v.boolean(), true, 'false for apps that fold the case of paths.') }), {}),
-  denylist: v.optional(denylistSchema),
+  denylist: v.pipe(v.optional(denylistSchema), about('Tokens that are refused although they verify; here, in a file, or both.')),
   cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
   forwarded: v.optional(v.strictObject({
     trustedProxies: field(v.array(text), [], 'CIDRs of proxies whose X-Forwarded-For, -Proto, -Host, -Port and Forwarded are kept and appended to; from anyone else they are replaced.'),
@@ -167,12 +174,12 @@ export const configSchema = v.strictObject({
     unready: field(v.boolean(), false, 'Be unready while one is.'),
   }), {}),
   probes: field(v.record(text, v.strictObject({
-    type: v.picklist(['http', 'https', 'tcp', 'grpc']),
-    address,
-    path: v.optional(text),
-    host: v.optional(text),
-    headers: v.optional(v.array(v.strictObject({ name: headerName, value: v.string() }))),
-    service: v.optional(v.string()),
+    type: v.pipe(v.picklist(['http', 'https', 'tcp', 'grpc']), about('Kind of probe.')),
+    address: v.pipe(address, about('What is probed.')),
+    path: v.pipe(v.optional(text), about('Path and query of an http probe.')),
+    host: v.pipe(v.optional(text), about('Host header of an http probe.')),
+    headers: v.pipe(v.optional(v.array(v.strictObject({ name: headerName, value: v.string() }))), about('Further headers of an http probe.')),
+    service: v.pipe(v.optional(v.string()), about('Service name of a grpc probe.')),
     timeout: field(duration, '1s', 'For one probe.'),
   })), {}, 'Probe targets the injector fixed at admission: "container/kind" is served at health:/probe/container/kind.'),
 })
