@@ -66,7 +66,7 @@ function typeName(schema: AnySchema): string {
     case 'record': return 'group by name'
     case 'array': return `list of ${plural(typeName(item!))}`
     case 'union': return [...new Set(options.map(typeName))].join(' or ')
-    case 'picklist': return options.map((option) => code(String(option))).join(', ')
+    case 'picklist': return (options as readonly unknown[]).map((option) => code(String(option))).join(', ')
     case 'literal': return code(String(literal))
     case 'string': return 'text'
     default: return type
