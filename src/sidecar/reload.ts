@@ -53,7 +53,7 @@ export function watchConfig(file: ConfigFile, inForce: Checked, sidecar: Pick<Si
     if (mine !== version) return // a newer text overtook this one
     if (checked.config === undefined) return refuse(checked.problems.map((problem) => formatProblem(problem)))
     const next = JSON.stringify(checked.config)
-    if (next === latest) return counted('unchanged')
+    if (next === latest) return mine === 1 ? undefined : counted('unchanged') // the first look sees what the sidecar started with
     const problems = await sidecar.apply(checked.config)
     if (problems.length > 0) return refuse(problems)
     latest = next

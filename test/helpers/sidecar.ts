@@ -1,0 +1,207 @@
+/**
+ * The real sidecar for tests: in this process ({@link startSidecar}) or as a process of its own ({@link spawnSidecar}). Real transport, real
+ * keys, real sockets on free ports of 127.0.0.1.
+ */
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseConfig } from '../../src/config/load.ts'
+import { formatProblem } from '../../src/config/problem.ts'
+import type { Config } from '../../src/config/schema.ts'
+import { parseAddress } from '../../src/config/values.ts'
+import type { Address, StartTransport } from '../../src/http/contract.ts'
+import { startTransport as defaultTransport } from '../../src/http/node/start-transport.ts'
+import { startSidecar as start, type Sidecar } from '../../src/sidecar/sidecar.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
+
+/** A configuration as a file would hold it. `listeners` may be left out when `app` is given. */
+export type RawConfig = Readonly<Record<string, unknown>>
+export type LogLine = Readonly<Record<string, unknown>> & { readonly level: string, readonly msg: string }
+
+/** What every test wants: free ports, quick shutdown. */
+function complete(config: RawConfig, app?: Address): RawConfig {
+  return {
+    ...app !== undefined && { listeners: [{ bind: '127.0.0.1:0', upstream: `${app.host}:${app.port}` }] },
+    admin: { bind: '127.0.0.1:0' },
+    health: { bind: '127.0.0.1:0' },
+    shutdown: { delay: '0', grace: '2s' },
+    ...config,
+  }
+}
+
+/** Validates a configuration. @throws an Error with all its problems */
+export async function parsed(config: RawConfig): Promise<Config> {
+  const checked = await parseConfig(JSON.stringify(config))
+  if (checked.config === undefined) throw new Error(checked.problems.map((problem) => formatProblem(problem)).join('\n'))
+  return checked.config
+}
+
+export interface TestSidecar {
+  /** The first protected listener. */
+  readonly address: Address
+  readonly url: string
+  readonly healthUrl: string
+  readonly adminUrl: string
+  readonly sidecar: Sidecar
+  readonly metrics: Metrics
+  /** Log lines so far. */
+  readonly lines: readonly LogLine[]
+  /** Puts another configuration in force, on the same addresses. @returns the problems */
+  apply(config: RawConfig): Promise<readonly string[]>
+  /** Waits until /readyz would say so. @throws after `timeoutMs` with the reasons */
+  ready(timeoutMs?: number): Promise<void>
+  /** One value of the metrics page: a whole series name such as `sidegate_keys{issuer="corp"}`; 0 when it is not there. */
+  metric(series: string): number
+  close(): Promise<void>
+}
+
+/**
+ * Starts the real sidecar in this process and waits until it is ready.
+ * @param config as a file would hold it; see {@link complete} for what is filled in
+ * @param options app: where the app is; transport: another one; wait: false to return before there are keys
+ */
+export async function startSidecar(config: RawConfig, options: { app?: Address, transport?: StartTransport, wait?: boolean } = {}): Promise<TestSidecar> {
+  const lines: LogLine[] = []
+  const log = createLog({
+    level: 'debug',
+    sink: (bytes, done) => {
+      lines.push(...bytes.toString().trimEnd().split('\n').map((line) => JSON.parse(line) as LogLine))
+      setImmediate(done, null, bytes.length)
+    },
+  })
+  const metrics = createMetrics()
+  const sidecar = await start(await parsed(complete(config, options.app)), { log, metrics, startTransport: options.transport ?? defaultTransport })
+  const address = sidecar.listeners[0]!
+  const service = (at: Address | undefined) => at === undefined ? '' : `http://127.0.0.1:${at.port}`
+  const started: TestSidecar = {
+    address,
+    url: `http://${address.host}:${address.port}`,
+    healthUrl: service(sidecar.health),
+    adminUrl: service(sidecar.admin),
+    sidecar, metrics, lines,
+    apply: async (next) => sidecar.apply(await parsed(complete(next, options.app))),
+    ready: (timeoutMs = 5_000) => until(() => sidecar.unready().length === 0, timeoutMs, () => `not ready: ${sidecar.unready().join('; ')}`),
+    metric: (series) => metricOf(metrics.render(), series),
+    close: async () => {
+      await sidecar.close(0, 500)
+      await log.flush()
+    },
+  }
+  if (options.wait !== false) await started.ready()
+  return started
+}
+
+/** One value out of a metrics page; 0 when it is not there. */
+export function metricOf(page: string, series: string): number {
+  const line = page.split('\n').find((each) => each.startsWith(`${series} `))
+  return line === undefined ? 0 : Number(line.slice(series.length + 1))
+}
+
+/** Waits for something to become true. @throws after `timeoutMs` */
+export async function until(test: () => boolean | Promise<boolean>, timeoutMs = 5_000, why: () => string = () => 'waited in vain'): Promise<void> {
+  for (const deadline = Date.now() + timeoutMs; !await test(); await sleep(10)) {
+    if (Date.now() > deadline) throw new Error(why())
+  }
+}
+
+export interface SpawnedSidecar {
+  readonly process: ChildProcessByStdio<null, Readable, Readable>
+  readonly address: Address
+  readonly url: string
+  readonly healthUrl: string
+  readonly adminUrl: string
+  /** Log lines on stdout so far. */
+  readonly lines: readonly LogLine[]
+  /** stderr so far. */
+  errors(): string
+  /** Waits for the process to end. @returns its exit code, or the signal that ended it */
+  ended(): Promise<number | NodeJS.Signals>
+  /** Ends it, if it still runs. */
+  kill(): Promise<void>
+}
+
+/** The command that runs the sidecar: `node cmd/sidecar.ts`. */
+export const SIDECAR_COMMAND = [process.execPath, new URL('../../cmd/sidecar.ts', import.meta.url).pathname] as const
+
+/** Runs the sidecar as a process with these arguments, to its end. */
+export async function runSidecar(args: readonly string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
+  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() })
+  const out = collect(child.stdout)
+  const err = collect(child.stderr)
+  const [code] = await once(child, 'close') as [number | null]
+  return { code, stdout: out(), stderr: err() }
+}
+
+/**
+ * Starts the sidecar as a process of its own and waits for its ready line.
+ * @param configFile path of its configuration; see {@link writeConfig}
+ * @throws when it ends instead
+ */
+export async function spawnSidecar(configFile: string, args: readonly string[] = []): Promise<SpawnedSidecar> {
+  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], '--config', configFile, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() })
+  const errors = collect(child.stderr)
+  const lines: LogLine[] = []
+  let rest = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    const parts = (rest + chunk.toString()).split('\n')
+    rest = parts.pop()!
+    lines.push(...parts.map((line) => JSON.parse(line) as LogLine))
+  })
+  const end = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
+  const readyLine = () => lines.find(({ msg }) => msg === 'ready')
+  await Promise.race([
+    until(() => readyLine() !== undefined, 20_000, () => `no ready line: ${errors()}`),
+    end.then((code) => { throw new Error(`the sidecar ended with ${code}: ${errors()}`) }),
+  ])
+  const { listeners, health, admin } = readyLine() as unknown as Record<'health' | 'admin', { bind: string } | undefined> & { listeners: { bind: string }[] }
+  return {
+    process: child,
+    address: parseAddress(listeners[0]!.bind)!,
+    url: `http://${listeners[0]!.bind}`,
+    healthUrl: `http://${health?.bind}`,
+    adminUrl: `http://${admin?.bind}`,
+    lines, errors,
+    ended: () => end,
+    kill: async () => {
+      child.kill('SIGKILL')
+      await end
+    },
+  }
+}
+
+function collect(stream: Readable): () => string {
+  let text = ''
+  stream.on('data', (chunk: Buffer) => { text += chunk.toString() })
+  return () => text
+}
+
+/** tap's loaders are for the tests; the sidecar runs as its users run it. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return env
+}
+
+export interface ConfigFile {
+  readonly path: string
+  readonly directory: string
+  /** Replaces the file at once, by a rename. */
+  write(config: RawConfig | string): void
+  remove(): void
+}
+
+/** Writes a configuration, completed as for {@link startSidecar}, into a directory of its own. */
+export function writeConfig(config: RawConfig | string, app?: Address): ConfigFile {
+  const directory = mkdtempSync(join(tmpdir(), 'sidegate-test-'))
+  const path = join(directory, 'config.json')
+  const write = (next: RawConfig | string) => {
+    writeFileSync(`${path}.new`, typeof next === 'string' ? next : JSON.stringify(complete(next, app)))
+    renameSync(`${path}.new`, path)
+  }
+  write(config)
+  return { path, directory, write, remove: () => rmSync(directory, { recursive: true, force: true }) }
+}

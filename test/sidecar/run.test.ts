@@ -1,0 +1,153 @@
+/** The sidecar as a process: arguments, ready line, signals, exit codes, what it says when it cannot. */
+import { startIssuer } from '../../src/demo/issuer.ts'
+import { answers, startApp } from '../helpers/app.ts'
+import { connect, request } from '../helpers/raw.ts'
+import { runSidecar, spawnSidecar, until, writeConfig } from '../helpers/sidecar.ts'
+import { issuerEntry } from '../helpers/stage.ts'
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import t, { type Test } from 'tap'
+
+const ANYONE = [{ match: { path: '/**' }, allow: 'anonymous' }]
+
+async function setting(t: Test, config: Record<string, unknown> = {}) {
+  const issuer = await startIssuer()
+  const app = await startApp()
+  const file = writeConfig({ issuers: [issuerEntry(issuer)], ...config }, app.address)
+  t.teardown(async () => { await issuer.stop(); await app.close(); file.remove() })
+  const start = async () => {
+    const sidecar = await spawnSidecar(file.path)
+    t.teardown(() => sidecar.kill())
+    return sidecar
+  }
+  return { issuer, app, file, start }
+}
+
+t.test('starts, says ready, judges, drains on SIGTERM and exits 0', async (t) => {
+  const { issuer, app, start } = await setting(t)
+  const sidecar = await start()
+  t.match(sidecar.lines.find(({ msg }) => msg === 'ready'), { level: 'info', listeners: [{ bind: /^127\.0\.0\.1:\d+$/ }], health: { bind: /:\d+$/ }, admin: { bind: /:\d+$/ } })
+  t.equal((await fetch(sidecar.url)).status, 401)
+  t.equal((await fetch(sidecar.url, { headers: { authorization: `Bearer ${await issuer.sign({ sub: 'bob' })}` } })).status, 200)
+  t.same(app.requests[0]!.values('x-user-id'), ['bob'])
+  sidecar.process.kill('SIGTERM')
+  t.equal(await sidecar.ended(), 0)
+  t.match(sidecar.lines.slice(-2), [{ msg: 'draining', signal: 'SIGTERM' }, { msg: 'stopped' }])
+  t.equal(sidecar.errors(), '', 'nothing on stderr')
+})
+
+t.test('SIGTERM: goes on accepting for the delay, is unready at once, finishes what is in flight', async (t) => {
+  const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '600ms', grace: '5s' } })
+  const sidecar = await start()
+  app.answer(async (_, connection) => {
+    await new Promise((resolve) => { setTimeout(resolve, 1200) })
+    await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate')
+  })
+  const inFlight = fetch(`${sidecar.url}/slow`)
+  await app.got(1)
+  sidecar.process.kill('SIGTERM')
+  await until(() => sidecar.lines.some(({ msg }) => msg === 'draining'))
+  t.equal((await fetch(`${sidecar.healthUrl}/readyz`)).status, 503)
+  app.answer(answers.ok)
+  const during = await fetch(`${sidecar.url}/during`)
+  t.equal(during.status, 200, 'endpoints are withdrawn later than we are told')
+  t.equal(during.headers.get('connection'), 'close')
+  t.equal(await (await inFlight).text(), 'late')
+  t.equal(await sidecar.ended(), 0)
+})
+
+t.test('SIGTERM at every stage of a request: what was begun is finished or refused whole, and the exit is clean', async (t) => {
+  const message = request('POST /x', ['Content-Length: 5'], 'hello')
+  for (const at of [0, 10, message.length - 5, message.length - 2, message.length]) {
+    const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '300ms', grace: '2s' } })
+    const sidecar = await start()
+    const client = await connect(sidecar.address)
+    await client.send(message.slice(0, at))
+    await new Promise((resolve) => { setTimeout(resolve, 30) })
+    sidecar.process.kill('SIGTERM')
+    await until(() => sidecar.lines.some(({ msg }) => msg === 'draining'))
+    await client.send(message.slice(at))
+    const response = await client.next('POST')
+    t.equal(response.status, 200, `${at} of ${message.length} bytes sent before the signal`)
+    t.equal(response.text, 'hello')
+    t.same(app.anomalies, [])
+    t.equal(await sidecar.ended(), 0)
+    client.destroy()
+  }
+})
+
+t.test('a second signal ends it at once', async (t) => {
+  const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '30s', grace: '30s' } })
+  const sidecar = await start()
+  app.answer(answers.never)
+  fetch(`${sidecar.url}/slow`).catch(() => {})
+  await app.got(1)
+  sidecar.process.kill('SIGTERM')
+  await until(() => sidecar.lines.some(({ msg }) => msg === 'draining'))
+  sidecar.process.kill('SIGTERM')
+  t.equal(await sidecar.ended(), 143)
+})
+
+t.test('what cannot start says why in one sentence, and does not exit 0', async (t) => {
+  const { file } = await setting(t)
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const bind = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+  const config = (fields: Record<string, unknown>) => {
+    const bad = writeConfig({ issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { discovery: true } }], listeners: [{ bind: '127.0.0.1:0', upstream: '127.0.0.1:1' }], ...fields })
+    t.teardown(() => bad.remove())
+    return bad.path
+  }
+  const cases: [string, string[], number, RegExp][] = [
+    ['no arguments', [], 2, /--config FILE is missing/],
+    ['unknown argument', ['--confg', 'x'], 2, /--confg/],
+    ['no such file', ['--config', '/nonexistent/sidegate.yaml'], 1, /\/nonexistent\/sidegate\.yaml.*(no such file|does not exist|not found)/i],
+    ['not YAML', ['--config', writeText(t, 'a: [')], 1, /config\.json:\d+: .*not valid JSON or YAML/],
+    ['several problems at once', ['--config', config({ mode: 'enforced', shutdown: { delay: 'soon' } })], 1, /mode[^]*shutdown\.delay/],
+    ['several problems, --check', ['--check', '--config', config({ mode: 'enforced', shutdown: { delay: 'soon' } })], 1, /mode[^]*shutdown\.delay/],
+    ['port in use', ['--config', config({ listeners: [{ bind, upstream: '127.0.0.1:1' }] })], 1, new RegExp(`${bind}.*another process listens there`)],
+    ['--pod that is none', ['--config', file.path, '--pod', '{'], 2, /--pod is not JSON/],
+  ]
+  await Promise.all(cases.map(async ([name, args, code, says]) => {
+    const result = await runSidecar(args)
+    t.equal(result.code, code, name)
+    t.match(result.stderr, says, name)
+    t.notMatch(result.stderr, /\n\s+at /, `${name}: no stack trace`)
+    t.notMatch(result.stdout, 'ready', name)
+  }))
+})
+
+t.test('--check and --help', async (t) => {
+  const { file } = await setting(t)
+  const checked = await runSidecar(['--check', '--config', file.path])
+  t.equal(checked.code, 0)
+  t.match(checked.stdout, `${file.path}: ok`)
+  const help = await runSidecar(['--help'])
+  t.equal(help.code, 0)
+  t.match(help.stdout, /^usage: sidecar --config FILE/)
+})
+
+t.test('A10: a closed or full stdout does not end it', async (t) => {
+  const { start } = await setting(t)
+  const sidecar = await start()
+  sidecar.process.stdout.destroy()
+  for (let i = 0; i < 20; i++) t.equal((await fetch(sidecar.url)).status, 401)
+  await until(async () => Number(/^sidegate_log_dropped_total (\d+)$/m.exec(await (await fetch(`${sidecar.healthUrl}/metrics`)).text())?.[1]) >= 20)
+  sidecar.process.kill('SIGTERM')
+  t.equal(await sidecar.ended(), 0)
+})
+
+t.test('an issuer that is down does not keep it from starting', async (t) => {
+  const { issuer, start } = await setting(t)
+  await issuer.stop()
+  const sidecar = await start()
+  t.equal((await fetch(`${sidecar.healthUrl}/startupz`)).status, 200)
+  t.equal((await fetch(`${sidecar.healthUrl}/readyz`)).status, 503)
+})
+
+function writeText(t: Test, text: string): string {
+  const file = writeConfig(text)
+  t.teardown(() => file.remove())
+  return file.path
+}
