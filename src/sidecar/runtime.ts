@@ -113,8 +113,9 @@ function createHandler(config: Config, authenticator: Authenticator, { listeners
   })
   return {
     decide: observed(decide, observer, replies, log),
-    refuse(reason, peer, head) {
-      observer.refused(reason, peer, head)
+    refuse(reason, peer, head, verdict) {
+      // What fails after the verdict is reported by `finished`.
+      if (verdict === undefined) observer.refused(reason, peer, head)
       return replies(reason)
     },
     finished: (head, verdict, outcome) => observer.finished(head, verdict as Decided, outcome),

@@ -52,7 +52,7 @@ export interface TestSidecar {
   /** Log lines so far. */
   readonly lines: readonly LogLine[]
   /** Puts another configuration in force, on the same addresses. @returns the problems */
-  apply(config: RawConfig): Promise<readonly string[]>
+  readonly apply: (config: RawConfig) => Promise<readonly string[]>
   /** Waits until /readyz would say so. @throws after `timeoutMs` with the reasons */
   ready(timeoutMs?: number): Promise<void>
   /** One value of the metrics page: a whole series name such as `sidegate_keys{issuer="corp"}`; 0 when it is not there. */

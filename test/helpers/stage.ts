@@ -12,7 +12,7 @@ export interface Stage extends TestSidecar {
   /** What `issuers` must hold for this issuer. */
   readonly issuers: readonly RawConfig[]
   /** One request over a connection of its own. `token`: the bearer token, if any. */
-  ask(startLine: string, token?: string, fields?: readonly string[], body?: string): Promise<RawResponse>
+  readonly ask: (startLine: string, token?: string, fields?: readonly string[], body?: string) => Promise<RawResponse>
 }
 
 /** The `issuers` entry of an issuer over plain http. */

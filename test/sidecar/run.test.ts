@@ -58,7 +58,7 @@ t.test('SIGTERM: goes on accepting for the delay, is unready at once, finishes w
 
 t.test('SIGTERM at every stage of a request: what was begun is finished or refused whole, and the exit is clean', async (t) => {
   const message = request('POST /x', ['Content-Length: 5'], 'hello')
-  for (const at of [0, 10, message.length - 5, message.length - 2, message.length]) {
+  await Promise.all([0, 10, message.length - 5, message.length - 2, message.length].map(async (at) => {
     const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '300ms', grace: '2s' } })
     const sidecar = await start()
     const client = await connect(sidecar.address)
@@ -73,7 +73,7 @@ t.test('SIGTERM at every stage of a request: what was begun is finished or refus
     t.same(app.anomalies, [])
     t.equal(await sidecar.ended(), 0)
     client.destroy()
-  }
+  }))
 })
 
 t.test('a second signal ends it at once', async (t) => {
