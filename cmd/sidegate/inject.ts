@@ -14,7 +14,7 @@ const command: CommandModule<object, Options> = {
   command: 'inject',
   describe: 'Add the sidecar to manifests, exactly as the webhook would, or take it out again',
   builder: (args) => args
-    .option('filename', { alias: 'f', type: 'string', array: true, demandOption: true, requiresArg: true, describe: 'File, folder (*.yaml, *.yml, *.json, at any depth), or - for standard input' })
+    .option('filename', { alias: 'f', type: 'string', demandOption: true, coerce: (value: string | string[]) => [value].flat(), describe: 'File, folder (*.yaml, *.yml, *.json, at any depth), or - for standard input' })
     .option('uninject', { type: 'boolean', default: false, describe: 'Remove the sidecar and restore what was before' })
     .option('all', { type: 'boolean', default: false, describe: 'Inject pods without the annotation, too, as in a namespace labelled sidegate.dev/inject=enabled' })
     .option('image', { type: 'string', requiresArg: true, describe: 'The sidecar\'s image [default: sidegate:dev]' })
@@ -23,6 +23,9 @@ const command: CommandModule<object, Options> = {
     .example('$0 inject -f app.yaml | kubectl apply -f -', '')
     .example('kubectl get deployment web -o yaml | $0 inject -f - --uninject', ''),
   handler: async ({ filename, uninject, all, image, settings, 'native-sidecar': nativeSidecar }) => {
+    if (filename.includes('')) throw new Error('name a file, a folder or - after -f.')
+    // A reader that leaves early (head, a failed kubectl) is not our failure to explain.
+    process.stdout.on('error', () => process.exit(1))
     const { injectFiles } = await import('../../src/injector/inject-files.ts')
     process.exitCode = await injectFiles(filename, { uninject, all, image, settings, nativeSidecar }, {
       out: (text) => process.stdout.write(text),
