@@ -45,12 +45,15 @@ export function asksForSidecar(pod: Pod, optIn: boolean): boolean | Refusal {
 
 /**
  * Reads the pod's choices.
+ * @param pod without anything of the injector's own
  * @returns them, or the first thing wrong as a refusal
  */
 export function readChoices(pod: Pod, settings: InjectorSettings): Choices | Refusal {
   const annotations = pod.metadata?.annotations ?? {}
   const unknown = Object.keys(annotations).find((key) => key.startsWith(PREFIX) && key !== ORIGINAL_ANNOTATION && !POD_ANNOTATIONS.includes(key))
   if (unknown !== undefined) return unknownAnnotation(unknown)
+  const label = Object.keys(pod.metadata?.labels ?? {}).find((key) => key.startsWith(PREFIX))
+  if (label !== undefined) return unknownLabel(label)
   const profile = readProfile(annotations[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE, settings)
   if (isRefusal(profile)) return profile
   const interception = pick(INTERCEPTION_ANNOTATION, annotations[INTERCEPTION_ANNOTATION] ?? settings.interception, INTERCEPTIONS)
@@ -67,6 +70,11 @@ export function readChoices(pod: Pod, settings: InjectorSettings): Choices | Ref
 function unknownAnnotation(key: string): Refusal {
   const near = POD_ANNOTATIONS.find((known) => distance(known, key) <= 2)
   return refuse(`Annotation ${quote(key)} is not one of Sidegate's${near ? `; did you mean ${near}?` : `. Known: ${POD_ANNOTATIONS.join(', ')}.`} Correct or remove it.`)
+}
+
+function unknownLabel(key: string): Refusal {
+  if (POD_ANNOTATIONS.includes(key)) return refuse(`${key} is a label of the pod; it must be an annotation. Move it from metadata.labels to metadata.annotations.`)
+  return refuse(`Label ${quote(key)} is not one of Sidegate's. Remove it; what a pod may say, it says in annotations: ${POD_ANNOTATIONS.join(', ')}.`)
 }
 
 function readProfile(profile: string, { profiles }: InjectorSettings): string | Refusal {
