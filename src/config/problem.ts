@@ -34,6 +34,7 @@ export function formatPath(path: ConfigPath): string {
  * @param file the file's name, or undefined to leave file and line away
  */
 export function formatProblem({ path, message, line }: Problem, file?: string): string {
-  const place = file === undefined ? '' : line === undefined ? `${file}: ` : `${file}:${line}: `
-  return `${place}${formatPath(path)}: ${message}`
+  const place = line === undefined ? file : `${file}:${line}`
+  if (file === undefined) return `${formatPath(path)}: ${message}`
+  return path.length === 0 ? `${place}: ${message}` : `${place}: ${formatPath(path)}: ${message}`
 }
