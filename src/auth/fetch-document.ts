@@ -50,7 +50,8 @@ async function request(url: URL, options: FetchOptions): Promise<IncomingMessage
   // Imported when first needed: a sidecar that reads its keys from a file never loads a client.
   const { Agent, get } = url.protocol === 'https:' ? await import('node:https') : await import('node:http')
   const agent = new Agent({ keepAlive: false, proxyEnv: {} })
-  const trust = url.protocol === 'https:' && caFile !== undefined ? { ca: readFileSync(caFile) } : {}
+  // Said outright, since NODE_TLS_REJECT_UNAUTHORIZED would otherwise have a say in it.
+  const trust = { rejectUnauthorized: true, ...caFile !== undefined && { ca: readFileSync(caFile) } }
   return new Promise((resolve, reject) => {
     get(url, { ...common, ...trust, agent }, resolve).once('error', reject)
   })

@@ -6,12 +6,13 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { CompactSign, exportJWK, generateKeyPair } from 'jose'
 import type { CompactJWSHeaderParameters, JWK } from 'jose'
 import { createAuthority } from './authority.ts'
 import type { Authority } from './authority.ts'
+import type { KeyPair } from '../pki/authority.ts'
 
 /** A key of the issuer: the private half signs, the public half is what the JWKS publishes. */
 export interface SigningKey {
@@ -78,6 +79,8 @@ export interface Issuer {
   signWith(key: SigningKey, claims?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): Promise<string>
   /** Stops listening and resets every connection: connecting is refused until {@link Issuer.start}. */
   stop(): Promise<void>
+  /** Serves another certificate from the next connection on. Only with TLS. */
+  useCertificate(certificate: KeyPair): void
   /** Listens again, on the same port. */
   start(): Promise<void>
   close(): Promise<void>
@@ -181,6 +184,10 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<Issuer> 
     async signWith(key, claims = {}, header = {}) {
       const now = Math.floor(Date.now() / 1000)
       return signCompact(key, { iss: url, aud: audience, sub: 'user-1', iat: now, exp: now + 300, jti: randomUUID(), ...claims }, header)
+    },
+    useCertificate(certificate) {
+      if (!(server instanceof HttpsServer)) throw new Error('the issuer speaks plain http; start it with tls')
+      server.setSecureContext(certificate)
     },
     start,
     stop,

@@ -19,8 +19,8 @@ const json = { 'content-type': 'application/json' }
 const FAULTS = {
   /** Takes the request and never answers. */
   hang: () => {},
-  /** Resets the connection. */
-  reset: (request) => { request.socket.resetAndDestroy() },
+  /** Ends the connection instead of answering. */
+  reset: (request) => { request.socket.destroy() },
   /** One byte now and then. */
   drip: (_, response) => {
     response.writeHead(200, { ...json, 'content-length': 5000 })
