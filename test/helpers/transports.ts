@@ -1,12 +1,13 @@
 /** The transports that every suite of the HTTP layer runs over, and a stand-in for the pipeline. */
 import type { Forward, Handler, Listener, Outcome, Reply, RequestHead, StartTransport, Transport, TransportLimits, Verdict } from '../../src/http/contract.ts'
 import { endToEnd, readUpgrade } from '../../src/http/hop-by-hop.ts'
+import { startEngine } from '../../src/http/engine/start.ts'
 import { startTransport } from '../../src/http/node/start-transport.ts'
 import { createReplies } from '../../src/http/reply.ts'
 import { isDenial, type Reason } from '../../src/telemetry/reason.ts'
 
 /** Name -> transport. `for (const [name, start] of transports)`. */
-export const transports: readonly (readonly [string, StartTransport])[] = [['node', startTransport]]
+export const transports: readonly (readonly [string, StartTransport])[] = [['node', startTransport], ['engine', startEngine]]
 
 /** Generous limits with short times, for tests. */
 export const LIMITS: TransportLimits = {

@@ -1,0 +1,371 @@
+/**
+ * One client's connection: reads requests one after the other, each handed to an {@link Exchange} of its own, and writes the responses in
+ * order. While a request is being answered, what the client sends ahead is kept, up to one read.
+ */
+import type { Reason } from '../../telemetry/reason.ts'
+import type { Reply, RequestHead } from '../contract.ts'
+import type { Socket } from 'node:net'
+import { SMALL_READ } from './buffers.ts'
+import type { Port } from './core.ts'
+import { EmptyLines } from './empty-lines.ts'
+import { Exchange, refuse } from './exchange.ts'
+import { CHUNKED, Framing, LENGTH, NONE, parseFailure, readFields, requestVersion, upgradeAsked } from './framing.ts'
+import { replyText } from './head.ts'
+import { adopt, type Link, type LinkOwner } from './link.ts'
+import { REQUEST, leaseParser, releaseParser, type Parser } from './llhttp.ts'
+import { Timed } from './wheel.ts'
+
+/** What the next bytes are. LENGTH and CHUNKED: a body. */
+const HEAD = 10
+/** The request is complete, its answer is not: they wait. */
+const AHEAD = 11
+const TUNNEL = 12
+/** We are done with this client: they are thrown away, so that a reset does not take our last answer with it. */
+const DISCARD = 13
+
+/** An unread body up to this size is read and thrown away to keep the connection. */
+const SKIP = 65_536
+/** How long we go on reading after our last answer. Milliseconds. */
+const LINGER = 2_000
+const LINGER_BYTES = 16 << 20
+/** What the framing of a chunked body may cost beyond plain size lines, one for each piece: chunk extensions, trailers. Nobody needs them. */
+const EXTENSION_BYTES = 16_384
+const PLAIN_SIZE_LINE = 24
+const NOTHING = Buffer.alloc(0)
+
+export class Client extends Timed implements LinkOwner {
+  readonly link: Link
+  readonly port: Port
+  readonly framing = new Framing()
+  /** The socket is closed. */
+  gone = false
+  #exchange: Exchange | undefined
+  #mode = HEAD
+  #parser: Parser | undefined
+  #headBytes = 0
+  readonly #emptyLines = new EmptyLines()
+  #backlog = NOTHING
+  #consuming = false
+  /** Close after this response: one of us said so. */
+  #last = false
+  /** Of an unread body, after its response. */
+  #skipping = false
+  #skipped = 0
+  #overhead = 0
+  #asked100 = false
+  /** The request came while another was being answered, or in the same read. */
+  #pipelined = false
+  /** The protocol that the request asks for. */
+  upgrade: string | undefined
+  #peer: string | undefined
+
+  constructor(port: Port, accepted: Socket) {
+    super()
+    this.port = port
+    this.link = adopt(accepted, this)
+    this.#wait(port.core.limits.idleTimeout)
+    this.link.resume()
+  }
+
+  get peer(): string {
+    if (this.#peer !== undefined) return this.#peer
+    const address = this.link.socket.remoteAddress ?? ''
+    return this.#peer = address.startsWith('::ffff:') ? address.slice(7) : address
+  }
+
+  /** The request's body is not complete. */
+  get receiving(): boolean { return this.#mode === LENGTH || this.#mode === CHUNKED }
+  /** Between two requests: closing now hurts nobody. */
+  get idle(): boolean { return this.#mode === HEAD && this.#headBytes === 0 && !this.#exchange }
+
+  onBytes(bytes: Buffer, length: number): boolean {
+    this.#pipelined = false
+    const from = this.#backlog.length === 0 ? this.#consume(bytes, 0, length) : 0
+    if (from < length) {
+      const rest = bytes.subarray(from, length)
+      this.#backlog = this.#backlog.length === 0 ? Buffer.from(rest) : Buffer.concat([this.#backlog, rest])
+    }
+    return this.#flush()
+  }
+
+  /** Something that was waited for is there: goes on with what was kept, then with what comes. */
+  pump(): void {
+    if (this.#consuming || this.gone) return
+    if (this.#backlog.length > 0) {
+      const kept = this.#backlog
+      this.#backlog = NOTHING
+      this.#pipelined = true
+      const from = this.#consume(kept, 0, kept.length)
+      if (from < kept.length) this.#backlog = from === 0 ? kept : kept.subarray(from)
+    }
+    if (this.#flush()) this.link.resume()
+  }
+
+  /** Sends what has come of it. Returns whether to read on. */
+  #flush(): boolean {
+    this.#exchange?.flush()
+    this.link.flush()
+    if (this.link.destroyed) return false
+    switch (this.#mode) {
+      // A client that sends ahead and does not read its answers gets no further ones.
+      case HEAD: return !this.link.congested
+      case AHEAD: return this.#backlog.length < SMALL_READ
+      case TUNNEL: return !this.#exchange!.upstream?.link.congested
+      case DISCARD: return true
+      default: return this.#skipping || (this.#backlog.length === 0 && this.#exchange!.accepts) || (this.#backlog.length === 0 && this.#exchange!.waiting)
+    }
+  }
+
+  #consume(bytes: Buffer, from: number, to: number): number {
+    this.#consuming = true
+    while (from < to && !this.link.destroyed) {
+      const at = this.#read(bytes, from, to)
+      if (at === from) break
+      from = at
+    }
+    this.#consuming = false
+    return this.link.destroyed ? to : from
+  }
+
+  /** Reads as far as one step goes; returns `from` when nothing can be read now. */
+  #read(bytes: Buffer, from: number, to: number): number {
+    switch (this.#mode) {
+      case HEAD: return this.link.congested ? from : this.#readHead(bytes, from, to)
+      case AHEAD:
+        if (this.upgrade === undefined) return from
+        // Bytes behind an upgrade's head and before the app's 101: nobody has agreed to read them as anything (attack S8).
+        this.#exchange!.fail('upgrade_refused')
+        return to
+      case DISCARD:
+        if ((this.#skipped += to - from) > LINGER_BYTES) this.link.destroy()
+        return to
+      case TUNNEL:
+        this.#exchange!.bodyBytes(bytes, from, to)
+        return to
+      default: return this.#skipping || this.#exchange!.accepts ? this.#readBody(bytes, from, to) : from
+    }
+  }
+
+  #readHead(bytes: Buffer, from: number, to: number): number {
+    const { limits } = this.port.core
+    if (this.#headBytes === 0) {
+      const at = this.#emptyLines.skip(bytes, from, to)
+      if (at !== from) {
+        if (at < 0) this.#refuse('malformed_request')
+        else this.#wait(limits.headerTimeout)
+        return at < 0 ? to : at
+      }
+      this.#parser = leaseParser(REQUEST, limits.headerCount)
+    }
+    const parser = this.#parser!
+    const at = parser.head(bytes, from, Math.min(to, from + limits.headerBytes - this.#headBytes))
+    if (this.#headBytes === 0 && !parser.headDone) this.#wait(limits.headerTimeout)
+    this.#headBytes += at - from
+    if (parser.error !== 0) this.#refuse(parseFailure(parser))
+    else if (parser.headDone) this.#onHead(parser, limits.targetBytes, at < to)
+    else if (parser.target.length > limits.targetBytes) this.#refuse('target_too_long')
+    else if (this.#headBytes >= limits.headerBytes) this.#refuse('headers_too_large')
+    return at
+  }
+
+  /** @param more whether bytes behind the head were read with it */
+  #onHead(parser: Parser, targetBytes: number, more: boolean): void {
+    const { framing } = this
+    const version = requestVersion(parser)
+    if (typeof version === 'string') return this.#refuse(version)
+    if (parser.target.length > targetBytes) return this.#refuse('target_too_long')
+    const head: RequestHead = {
+      method: parser.method, target: parser.target, headers: parser.headers, version: version === 1 ? '1.1' : '1.0',
+      peer: this.peer, listener: this.port.listener,
+    }
+    if (!readFields(head.headers, framing) || (version === 0 && framing.kind === CHUNKED)) return this.#refuse('ambiguous_framing', head)
+    if (head.method === 'CONNECT') return this.#refuse('method_refused', head)
+    if (version === 1 && (framing.badExpectation || framing.expectations > 1)) return this.#refuse('expectation_failed', head)
+    this.upgrade = version === 1 ? upgradeAsked(framing) : undefined
+    if (this.upgrade !== undefined && (framing.kind !== NONE || framing.hasLength || more || this.#pipelined)) return this.#refuse('upgrade_refused', head)
+    this.#last = framing.close || version === 0
+    // What need not be asked for is as good as asked for.
+    this.#asked100 = version === 0 || framing.expectations === 0
+    this.#skipped = this.#overhead = 0
+    if (framing.kind === CHUNKED) parser.startBody()
+    else this.#releaseParser()
+    this.#mode = framing.kind === NONE ? AHEAD : framing.kind
+    this.#wait(framing.kind === NONE ? Infinity : this.port.core.limits.idleTimeout)
+    this.#exchange = new Exchange(this, head)
+    this.#exchange.start()
+  }
+
+  #readBody(bytes: Buffer, from: number, to: number): number {
+    const exchange = this.#exchange
+    const { framing } = this
+    let end: number
+    let ended: boolean
+    let trailers: readonly string[] | undefined
+    if (this.#mode === LENGTH) {
+      end = Math.min(to, from + framing.length)
+      framing.length -= end - from
+      ended = framing.length === 0
+      exchange?.bodyBytes(bytes, from, end)
+    } else {
+      const parser = this.#parser!
+      end = parser.body(bytes, from, to)
+      exchange?.bodyChunks(bytes, from, parser.spans)
+      if (parser.error !== 0 || this.#tooMuchFraming(parser.spans, end - from)) {
+        exchange?.fail(parser.error === 0 ? 'malformed_request' : parseFailure(parser))
+        this.hangUp()
+        return to
+      }
+      ended = parser.ended
+      trailers = parser.headers
+    }
+    if (this.#skipping && (this.#skipped += end - from) > SKIP) this.hangUp()
+    else if (ended) this.#bodyEnded(trailers)
+    else this.#wait(this.port.core.limits.idleTimeout)
+    return end
+  }
+
+  #tooMuchFraming(spans: readonly number[], read: number): boolean {
+    this.#overhead += read
+    for (let at = 0; at < spans.length; at += 2) this.#overhead -= spans[at + 1]! - spans[at]! + PLAIN_SIZE_LINE
+    return this.#overhead > EXTENSION_BYTES
+  }
+
+  #bodyEnded(trailers: readonly string[] | undefined): void {
+    this.#releaseParser()
+    if (this.#skipping) {
+      this.#skipping = false
+      return this.#nextHead()
+    }
+    this.#mode = AHEAD
+    this.#wait(Infinity)
+    this.#exchange!.bodyEnd(trailers)
+  }
+
+  #nextHead(): void {
+    this.#mode = HEAD
+    this.#headBytes = 0
+    this.#pipelined = true
+    this.#emptyLines.reset()
+    this.#wait(this.port.core.limits.idleTimeout)
+    if (this.port.core.draining && this.#backlog.length === 0) this.hangUp()
+  }
+
+  #releaseParser(): void {
+    if (this.#parser) releaseParser(this.#parser)
+    this.#parser = undefined
+  }
+
+  // What an exchange asks for.
+
+  /** The app can take the body: a client that waits for 100 is told to send it. */
+  bodyWanted(): void {
+    if (!this.#asked100 && this.receiving) {
+      this.#asked100 = true
+      this.link.put('HTTP/1.1 100 Continue\r\n\r\n')
+    }
+    if (this.receiving) this.#wait(this.port.core.limits.idleTimeout)
+    this.pump()
+  }
+
+  /** Waits for something of ours at most so long. */
+  waitFor(timeoutMs: number): void { this.#wait(timeoutMs) }
+
+  /**
+   * Decides, when a response head is written, whether the connection ends behind it, and remembers it.
+   * @param must the response itself needs that
+   */
+  closeAfter(must: boolean): boolean {
+    const unread = this.#mode === CHUNKED || (this.#mode === LENGTH && (this.framing.length > SKIP || !this.#asked100))
+    this.#last ||= must || unread || this.upgrade !== undefined || this.port.core.draining
+    return this.#last
+  }
+
+  /** Answers with a reply of the handler's. */
+  reply(reply: Reply, close: boolean): void {
+    this.link.put(replyText(reply, this.#exchange?.head.method ?? 'GET', this.closeAfter(close)))
+    this.responded()
+  }
+
+  /** More of the response was written. */
+  written(): void {
+    if (this.link.congested) this.#wait(this.port.core.limits.idleTimeout)
+  }
+
+  /** The response is complete. */
+  responded(): void {
+    this.#exchange = undefined
+    if (this.#last) this.hangUp()
+    else if (this.#mode === AHEAD) this.#nextHead()
+    else this.#skipping = true
+    this.pump()
+  }
+
+  startTunnel(): void {
+    this.#mode = TUNNEL
+    this.#wait(Infinity)
+    this.pump()
+  }
+
+  /** Ends the connection in good order: what was put is sent, then FIN, and for a while what comes is thrown away. */
+  hangUp(): void {
+    this.#mode = DISCARD
+    this.#backlog = NOTHING
+    this.#exchange = undefined
+    this.#releaseParser()
+    this.#wait(LINGER)
+    this.link.end()
+    this.link.resume()
+  }
+
+  /** Closes an idle connection. */
+  leave(): void {
+    if (this.link.socket.writableLength === 0) this.link.destroy()
+    else this.hangUp()
+  }
+
+  /** Breaks the connection, so that nobody takes what was sent for the whole: where its end ends the body, only a reset tells. */
+  break(): void { this.link.reset() }
+
+  /** Refuses what cannot be a request, and hangs up. */
+  #refuse(reason: Reason, head?: RequestHead): void {
+    this.#releaseParser()
+    const method = head?.method ?? 'GET'
+    this.link.put(replyText(refuse(this.port.core.handler, reason, head, undefined, this.peer), method, true))
+    this.hangUp()
+  }
+
+  #wait(timeoutMs: number): void {
+    const { core } = this.port
+    core.wheel.set(this, timeoutMs === Infinity ? Infinity : core.now() + timeoutMs)
+  }
+
+  expired(): void {
+    if (this.#exchange) {
+      if (this.link.congested) this.link.destroy()
+      else this.#exchange.stalled()
+    } else if (this.#mode === HEAD && (this.#headBytes > 0 || this.#emptyLines.begun)) this.#refuse('request_timeout')
+    else this.link.destroy()
+  }
+
+  onDrain(): void {
+    if (this.#mode === DISCARD) return
+    this.#wait(this.#mode === AHEAD || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
+    this.#exchange?.upstream?.link.resume()
+    if (this.#mode === HEAD) this.pump()
+  }
+
+  onEnd(): void {
+    if (this.#mode === TUNNEL) this.#exchange!.clientEnded()
+    else this.link.destroy()
+  }
+
+  onClose(): void {
+    this.gone = true
+    this.#backlog = NOTHING
+    this.#releaseParser()
+    this.port.core.wheel.drop(this)
+    this.port.clients.delete(this)
+    this.#exchange?.clientGone()
+    this.#exchange = undefined
+  }
+}

@@ -1,0 +1,332 @@
+/**
+ * One request and its response, from the complete head to the end: asks the handler, sends the request to the app, brings the response
+ * back, or fails. It is a plain object of one connection pair; both connections call it, neither knows the other.
+ */
+import { STATUS_CODES } from 'node:http'
+import { REASONS, type Reason } from '../../telemetry/reason.ts'
+import type { Forward, Handler, Reply, RequestHead, Verdict } from '../contract.ts'
+import type { Client } from './client.ts'
+import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
+import { requestText, responseText, trailersText } from './head.ts'
+import type { Parser } from './llhttp.ts'
+import type { Upstream } from './upstream.ts'
+
+/** RFC 9110 section 9.2.2, without TRACE, which never comes this far. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'QUERY', 'PROPFIND'])
+
+/** How long a request waits for a connection when the app's time is not limited. Milliseconds. */
+const QUEUE_TIMEOUT = 60_000
+
+export class Exchange {
+  readonly client: Client
+  readonly head: RequestHead
+  upstream: Upstream | undefined
+  /** The verdict is not known yet, or no connection to the app is there: the request's body must wait. */
+  waiting = true
+  readonly #handler: Handler
+  readonly #started: number
+  #verdict: Verdict | undefined
+  /** The verdict when it lets the request pass. */
+  #forward: Forward | undefined
+  #text = ''
+  #upgrade: string | undefined
+  #queued = false
+  #retried = false
+  #status = 0
+  #failed: Reason | undefined
+  #headSent = false
+  #chunked = false
+  #tunnel = false
+  #over = false
+  #addedMs = 0
+  /** When the sidecar's own share of the time began that is not yet added; 0: it is not ours now. */
+  #since: number
+
+  constructor(client: Client, head: RequestHead) {
+    this.client = client
+    this.head = head
+    this.#handler = client.port.core.handler
+    this.#started = this.#since = client.port.core.now()
+  }
+
+  start(): void {
+    let verdict: Verdict | Promise<Verdict>
+    try {
+      verdict = this.#handler.decide(this.head)
+    } catch {
+      return this.#broken()
+    }
+    if (!(verdict instanceof Promise)) return this.#decided(verdict)
+    const late = (): void => this.client.pump()
+    verdict.then((known) => this.#decided(known), () => this.#broken()).then(late, late)
+  }
+
+  /** The handler threw: a bug, and no verdict. Nothing is forwarded. */
+  #broken(): void {
+    this.#over = true
+    if (!this.client.gone) this.client.reply(refuse(this.#handler, 'internal_error', this.head), true)
+  }
+
+  #decided(verdict: Verdict): void {
+    this.#verdict = verdict
+    if (this.client.gone) return this.#finish('client_aborted')
+    if (verdict.kind === 'reply') {
+      this.#status = verdict.status
+      this.#finish(undefined)
+      return this.client.reply(verdict, false)
+    }
+    this.#forward = verdict
+    const { framing, port: { core } } = this.client
+    if (verdict.upgrade !== undefined && verdict.upgrade === this.client.upgrade) this.#upgrade = verdict.upgrade
+    const text = requestText(this.head, verdict, framing, this.#upgrade)
+    if (text === undefined) return this.fail('internal_error')
+    this.#text = text
+    if (verdict.watched) core.watch(this)
+    this.#acquire(false)
+  }
+
+  #acquire(fresh: boolean): void {
+    const { port } = this.client
+    const { upstream } = this.#forward!
+    const { listener } = port
+    const pool = upstream.port === listener.upstream.port && upstream.host === listener.upstream.host ? port.pool : port.core.pool(upstream)
+    this.#queued = true
+    if (!pool.acquire(this, fresh)) return this.fail('upstream_busy')
+    if (this.#queued) this.client.waitFor(port.core.limits.upstreamTimeout || QUEUE_TIMEOUT)
+  }
+
+  // The request, to the app.
+
+  /** The pool has a connection for us. */
+  send(upstream: Upstream): void {
+    this.#queued = false
+    this.upstream = upstream
+    upstream.begin(this)
+    upstream.link.put(this.#text)
+    if (this.client.framing.kind === NONE) upstream.requestSent()
+    if (upstream.connected) this.connected()
+  }
+
+  /** The connection to the app stands: its body may come, and be asked for. */
+  connected(): void {
+    if (!this.waiting) return
+    this.waiting = false
+    this.client.bodyWanted()
+  }
+
+  /** Whether body bytes can be taken now. */
+  get accepts(): boolean {
+    return !this.waiting && this.upstream !== undefined && !this.upstream.link.congested
+  }
+
+  bodyBytes(bytes: Buffer, from: number, to: number): void {
+    this.upstream?.link.putBytes(bytes, from, to)
+  }
+
+  bodyChunks(bytes: Buffer, from: number, spans: readonly number[]): void {
+    if (this.upstream) putChunk(this.upstream.link, bytes, from, spans)
+  }
+
+  /** The client's body is complete. */
+  bodyEnd(trailers: readonly string[] | undefined): void {
+    const { upstream } = this
+    if (!upstream) return
+    if (trailers) upstream.link.put(`0\r\n${trailersText(trailers, this.#forward!.dropsTrailer)}`)
+    upstream.requestSent()
+  }
+
+  /** What was read from the client so far is on its way. */
+  flush(): void {
+    this.upstream?.link.flush()
+    if (this.#since !== 0 && this.upstream) {
+      this.#addedMs += this.client.port.core.now() - this.#since
+      this.#since = 0
+    }
+  }
+
+  appDrained(): void {
+    if (this.#tunnel) this.client.link.resume()
+    else this.client.pump()
+  }
+
+  // The response, to the client.
+
+  /** The first byte of the answer is there. */
+  answering(): void {
+    if (this.#since === 0) this.#since = this.client.port.core.now()
+  }
+
+  /** What was read from the app so far is on its way. */
+  passedOn(): void {
+    this.client.link.flush()
+    if (this.#since === 0 || !this.#headSent) return
+    this.#addedMs += this.client.port.core.now() - this.#since
+    this.#since = 0
+  }
+
+  onInterim(parser: Parser, framing: Framing): void {
+    // 100 was said by us, when the body was asked for. HTTP/1.0 knows no 1xx.
+    if (parser.status === 100 || this.head.version === '1.0') return
+    this.client.link.put(responseText(parser, framing, this.#forward!, { method: this.head.method, close: false, chunked: false, upgrade: undefined }))
+  }
+
+  onHead(parser: Parser, framing: Framing): void {
+    const { client, head } = this
+    const bodiless = framing.kind === NONE
+    this.#chunked = !bodiless && head.version === '1.1' && (framing.kind === CHUNKED || framing.kind === CLOSE)
+    const unbounded = !bodiless && !this.#chunked && !framing.hasLength
+    const close = client.closeAfter(unbounded)
+    client.link.put(responseText(parser, framing, this.#forward!, { method: head.method, close, chunked: this.#chunked, upgrade: undefined }))
+    this.#status = parser.status
+    this.#headSent = true
+  }
+
+  onBody(bytes: Buffer, from: number, to: number): void {
+    const { link } = this.client
+    if (this.#chunked) putChunk(link, bytes, 0, [from, to])
+    else link.putBytes(bytes, from, to)
+    this.client.written()
+  }
+
+  onChunks(bytes: Buffer, from: number, spans: readonly number[]): void {
+    if (this.#chunked) putChunk(this.client.link, bytes, from, spans)
+    else for (let at = 0; at < spans.length; at += 2) this.client.link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!)
+    this.client.written()
+  }
+
+  /** The response is complete. */
+  onEnd(trailers: readonly string[] | undefined): void {
+    this.upstream = undefined
+    if (this.#chunked) this.client.link.put(`0\r\n${trailersText(trailers ?? [], this.#forward!.dropsResponseHeader)}`)
+    this.passedOn()
+    this.#finish(undefined)
+    this.client.responded()
+  }
+
+  // Upgrades.
+
+  /** The app answered 101. Returns false when nobody asked for that. */
+  onSwitch(parser: Parser, framing: Framing): boolean {
+    const { client } = this
+    const protocol = this.#upgrade
+    if (protocol === undefined || framing.upgrade.toLowerCase() !== protocol || !hasToken(framing.connection, 'upgrade')) return false
+    client.link.put(responseText(parser, framing, this.#forward!, { method: this.head.method, close: false, chunked: false, upgrade: protocol }))
+    this.#status = 101
+    this.#headSent = this.#tunnel = true
+    client.startTunnel()
+    return true
+  }
+
+  /** One side will send nothing more: the other is told, and may still talk. */
+  clientEnded(): void { this.upstream?.link.end() }
+  appEnded(): void { this.client.link.end() }
+
+  // Ends.
+
+  /** The connection to the app is gone before the response was complete. */
+  lost(upstream: Upstream, reason: Reason): void {
+    if (this.#over) return
+    this.upstream = undefined
+    if (this.#tunnel) {
+      this.#finish(undefined)
+      return this.client.hangUp()
+    }
+    const { kind } = this.client.framing
+    if (reason === 'upstream_reset' && upstream.reused && !upstream.answered && !this.#retried && kind === NONE && IDEMPOTENT.has(this.head.method)) {
+      this.#retried = true
+      this.waiting = true
+      this.#acquire(true)
+      return this.flush()
+    }
+    this.fail(reason)
+  }
+
+  /** The client's connection is closed. */
+  clientGone(): void {
+    if (this.#over || this.#verdict === undefined) return
+    if (this.#queued) this.#pool().leave(this)
+    this.upstream?.abandon()
+    this.upstream = undefined
+    this.#finish(this.#tunnel ? undefined : 'client_aborted')
+  }
+
+  /** Ends it otherwise than the verdict promised: by an answer if none has begun, else by breaking the connection, so that nobody takes a part for the whole. */
+  fail(reason: Reason): void {
+    if (this.#over) return
+    if (this.#queued) this.#pool().leave(this)
+    this.upstream?.abandon()
+    this.upstream = undefined
+    const { client } = this
+    if (this.#headSent) {
+      this.#finish(reason)
+      client.break()
+      return
+    }
+    const reply = refuse(this.#handler, reason, this.head, this.#verdict)
+    this.#status = reply.status
+    this.#finish(reason)
+    client.reply(reply, client.receiving)
+    client.pump()
+  }
+
+  #pool() {
+    return this.client.port.core.pool(this.#forward!.upstream)
+  }
+
+  /** Nothing came from the client, or the queue did not move, for as long as allowed. */
+  stalled(): void {
+    // The handler's own work has its own limits.
+    if (this.#verdict === undefined) return this.client.bodyWanted()
+    this.fail(this.#queued ? 'upstream_busy' : this.accepts ? 'request_timeout' : 'upstream_timeout')
+  }
+
+  /** Asks whether it may still live. */
+  look(): void {
+    const reason = this.#handler.lapsed(this.#forward!, Date.now())
+    if (reason === undefined || this.#over) return
+    if (!this.#headSent) return this.fail(reason)
+    this.upstream?.abandon()
+    this.upstream = undefined
+    // A chunked stream can end as if it were complete, so that an event source asks again; anything else has to break.
+    if (this.#chunked) this.client.link.put('0\r\n\r\n')
+    this.#finish(reason)
+    if (this.#chunked) this.client.hangUp()
+    else this.client.break()
+  }
+
+  #finish(failed: Reason | undefined): void {
+    if (this.#over) return
+    this.#over = true
+    this.#failed = failed
+    const { core } = this.client.port
+    const now = core.now()
+    if (this.#since !== 0 && !this.#headSent) this.#addedMs += now - this.#since
+    if (this.#forward?.watched) core.unwatch(this)
+    const outcome = { status: this.#status, failed: this.#failed, totalMs: now - this.#started, addedMs: this.#addedMs }
+    try {
+      this.#handler.finished(this.head, this.#verdict!, outcome)
+    } catch {
+      // Counting must never hurt the exchange; the handler promises not to throw.
+    }
+  }
+}
+
+/** One chunk of all the pieces (RFC 9112 section 7.1). */
+function putChunk(link: Client['link'], bytes: Buffer, from: number, spans: readonly number[]): void {
+  let size = 0
+  for (let at = 0; at < spans.length; at += 2) size += spans[at + 1]! - spans[at]!
+  if (size === 0) return
+  link.put(`${size.toString(16)}\r\n`)
+  for (let at = 0; at < spans.length; at += 2) link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!)
+  link.put('\r\n')
+}
+
+/** The handler's reply for a failure, or a bare one if the handler fails at that. */
+export function refuse(handler: Handler, reason: Reason, head: RequestHead | undefined, verdict?: Verdict, peer = head?.peer ?? ''): Reply {
+  try {
+    return handler.refuse(reason, peer, head, verdict)
+  } catch {
+    const status = REASONS[reason].status || 500
+    return { kind: 'reply', status, headers: ['Content-Type', 'text/plain'], body: `${STATUS_CODES[status]}\n` }
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * One TCP connection as the engine uses it: reads into the shared buffer, collects what is to be written and writes it at once,
+ * tells when the peer reads too slowly. A thin skin around net.Socket; it knows nothing of HTTP.
+ */
+import { Socket } from 'node:net'
+import { giveBack, lease, readBuffer } from './buffers.ts'
+
+/** Body pieces up to this size travel as strings, behind their head, in one write. */
+const SMALL = 16_384
+
+/** Whom a link tells what happens. Events come one at a time, never from inside a call of the owner's. */
+export interface LinkOwner {
+  /**
+   * The peer sent bytes [0, length) of `bytes`; they are gone when this returns.
+   * @returns false to stop reading until {@link Link.resume}
+   */
+  onBytes(bytes: Buffer, length: number): boolean
+  /** The peer will send nothing more. */
+  onEnd(): void
+  /** After {@link Link.congested}: the kernel has taken everything. */
+  onDrain(): void
+  /** The socket is closed; once. `failure` when something broke. */
+  onClose(failure: NodeJS.ErrnoException | undefined): void
+}
+
+/** The part of a socket that node does not document: see {@link adopt}. */
+interface Internals { _handle: { readStart?: unknown } | null }
+
+export class Link {
+  readonly socket: Socket
+  readonly #owner: LinkOwner
+  #text = ''
+  #failure: NodeJS.ErrnoException | undefined
+  /** Leases in writes under way, oldest first. */
+  readonly #leases: Buffer[] = []
+  readonly #written: () => void
+  #ended = false
+  /** An accepted socket starts paused, one of ours reads once connected. */
+  #paused: boolean
+
+  constructor(socket: Socket, owner: LinkOwner, paused: boolean) {
+    this.socket = socket
+    this.#owner = owner
+    this.#paused = paused
+    this.#written = () => {
+      const buffer = this.#leases.shift()
+      // After a broken write the system may still hold the bytes: such a lease is not used again.
+      if (buffer && !socket.destroyed) giveBack(buffer)
+    }
+    socket.on('end', () => owner.onEnd())
+    socket.on('drain', () => owner.onDrain())
+    socket.on('error', (error: NodeJS.ErrnoException) => { this.#failure = error })
+    socket.on('close', () => owner.onClose(this.#failure))
+  }
+
+  get destroyed(): boolean { return this.socket.destroyed }
+  /** The peer reads more slowly than we write: give it nothing more until {@link LinkOwner.onDrain}. */
+  get congested(): boolean { return this.socket.writableNeedDrain && this.socket.writableLength > 0 }
+
+  /** Adds latin1 text to the next write. */
+  put(text: string): void { this.#text += text }
+
+  /** Adds bytes to the next write; they are copied. */
+  putBytes(bytes: Buffer, from: number, to: number): void {
+    const size = to - from
+    if (size === 0) return
+    if (this.#text.length + size <= SMALL) {
+      this.#text += bytes.toString('latin1', from, to)
+      return
+    }
+    if (this.socket.destroyed || this.#ended) return
+    let out = lease()
+    if (this.#text.length + size > out.length) this.flush()
+    if (size > out.length) out = Buffer.allocUnsafeSlow(size)
+    const at = this.#text === '' ? 0 : out.write(this.#text, 0, 'latin1')
+    this.#text = ''
+    bytes.copy(out, at, from, to)
+    this.#leases.push(out)
+    this.socket.write(out.subarray(0, at + size), this.#written)
+  }
+
+  /** Writes what was put. */
+  flush(): void {
+    const text = this.#text
+    if (text === '') return
+    this.#text = ''
+    if (!this.socket.destroyed && !this.#ended) this.socket.write(text, 'latin1')
+  }
+
+  /** Writes what was put, then says that nothing follows. */
+  end(): void {
+    if (this.#ended) return
+    this.flush()
+    this.#ended = true
+    if (!this.socket.destroyed) this.socket.end()
+  }
+
+  destroy(): void {
+    this.#text = ''
+    this.socket.destroy()
+  }
+
+  /** Closes with RST. */
+  reset(): void {
+    this.#text = ''
+    this.socket.resetAndDestroy()
+  }
+
+  /** Reads (on). */
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.socket.resume()
+  }
+
+  /** Hands over what was read; returns whether to go on. */
+  deliver(bytes: Buffer, length: number): boolean {
+    this.#paused = !this.#owner.onBytes(bytes, length)
+    return !this.#paused
+  }
+}
+
+/** What makes a socket read into the shared buffer. `link` may come after the socket. */
+function onread(link: () => Link): { buffer: Buffer, callback: (length: number) => boolean } {
+  const buffer = readBuffer()
+  return { buffer, callback: (length) => link().deliver(buffer, length) }
+}
+
+/**
+ * Takes over a socket that a server accepted with `pauseOnConnect`. Node lets only the one who makes a socket choose its read
+ * buffer, and a server makes its sockets itself, with 64 KiB of new memory for each read. So the accepted socket's handle is put
+ * into a socket of ours. Where node has no such handle any more, the accepted socket is used as it is: slower, not different.
+ */
+export function adopt(accepted: Socket, owner: LinkOwner): Link {
+  const internals = accepted as unknown as Internals
+  const handle = internals._handle
+  if (typeof handle?.readStart !== 'function') {
+    const link = new Link(accepted, owner, true)
+    accepted.on('data', (bytes: Buffer) => { if (!link.deliver(bytes, bytes.length)) accepted.pause() })
+    return link
+  }
+  internals._handle = null
+  let link: Link
+  const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true, onread: onread(() => link) } as object)
+  link = new Link(socket, owner, true)
+  // Without its handle this only corrects the server's count.
+  accepted.destroy()
+  return link
+}
+
+/** Starts connecting. What is put before the connection stands is sent when it does. */
+export function connect(host: string, port: number, owner: LinkOwner): Link {
+  let link: Link
+  const options = { host, port, noDelay: true, allowHalfOpen: true, onread: onread(() => link) }
+  const socket = new Socket(options)
+  link = new Link(socket, owner, false)
+  socket.connect(options as never)
+  return link
+}

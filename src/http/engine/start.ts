@@ -1,0 +1,84 @@
+/** The engine as a {@link StartTransport}: HTTP/1.1 in and out on node:net. ARCHITECTURE.md draws its state machine. */
+import net from 'node:net'
+import { once } from 'node:events'
+import type { Address, Handler, Listener, StartTransport, Transport, TransportLimits } from '../contract.ts'
+import { formatAddress } from '../../config/values.ts'
+import { Client } from './client.ts'
+import { Core, type Port } from './core.ts'
+import { refuse } from './exchange.ts'
+import { replyText } from './head.ts'
+
+const BACKLOG = 1_024
+
+export const startEngine: StartTransport = async (listeners, handler, limits) => {
+  const core = new Core(handler, limits)
+  const servers: net.Server[] = []
+  const ports: Port[] = []
+  try {
+    for (const listener of listeners) {
+      const port: Port = { core, listener, pool: core.pool(listener.upstream), clients: new Set() }
+      servers.push(await listen(listener, (socket) => accept(port, socket)))
+      ports.push(port)
+    }
+  } catch (error) {
+    for (const server of servers) server.close()
+    core.close()
+    throw error
+  }
+  return transport(core, servers, ports)
+}
+
+async function listen(listener: Listener, onConnection: (socket: net.Socket) => void): Promise<net.Server> {
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, onConnection)
+  const { host, port } = listener.bind
+  server.listen({ host, port, backlog: BACKLOG })
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw Object.assign(new Error(`cannot listen on ${formatAddress(listener.bind)}: ${(error as Error).message}`, { cause: error }), { code })
+  }
+  // Accepting can fail later (out of file descriptors): those connections are lost, the listener is not.
+  server.on('error', () => {})
+  return server
+}
+
+function accept(port: Port, socket: net.Socket): void {
+  const { core, clients } = port
+  if (clients.size < core.limits.connections) clients.add(new Client(port, socket))
+  else {
+    socket.on('error', () => {})
+    socket.end(replyText(refuse(core.handler, 'overloaded', undefined, undefined, socket.remoteAddress ?? ''), 'GET', true), 'latin1', () => socket.destroy())
+  }
+}
+
+function transport(core: Core, servers: readonly net.Server[], ports: readonly Port[]): Transport {
+  const everyone = function* () { for (const { clients } of ports) yield* clients }
+  let closing: Promise<void> | undefined
+
+  const close = async (delayMs: number, graceMs: number): Promise<void> => {
+    core.draining = true
+    if (delayMs > 0) await sleep(delayMs)
+    for (const server of servers) server.close()
+    for (const client of everyone()) if (client.idle) client.leave()
+    const end = core.now() + graceMs
+    while (core.now() < end && !everyone().next().done) await sleep(Math.min(10, end - core.now()))
+    for (const client of everyone()) client.link.destroy()
+    core.close()
+    while (!everyone().next().done || core.open > 0) await sleep(1)
+  }
+
+  return {
+    bound: servers.map((server): Address => {
+      const { address, port } = server.address() as net.AddressInfo
+      return { host: address, port }
+    }),
+    use(handler: Handler, limits: TransportLimits) {
+      core.handler = handler
+      core.limits = limits
+    },
+    close: (delayMs, graceMs) => closing ??= close(delayMs, graceMs),
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
