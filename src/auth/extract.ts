@@ -60,7 +60,7 @@ function compileHeaderPlaces(sources: readonly TokenSourceConfig[]): HeaderPlace
     name,
     folded: fold(name),
     schemes: list,
-    mention: list.length > 0 ? new RegExp(`(?:^|[\\s,;"])(?:${list.map(escape).join('|')})(?:[\\s,;:"]|$)`, 'i') : undefined,
+    mention: list.length > 0 ? new RegExp(`(?<![\\w-])(?:${list.map(escape).join('|')})(?![\\w-])`, 'i') : undefined,
   }))
 }
 
