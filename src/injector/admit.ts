@@ -18,8 +18,6 @@ export interface AdmitOptions {
   readonly events: Events
   readonly metrics: Metrics
   readonly log: Log
-  /** For copy and policy to be in place, milliseconds. */
-  readonly deadlineMs: number
   readonly sourceName: string
 }
 
@@ -30,7 +28,7 @@ type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
  * @returns an answer for everything: what cannot be prepared is denied with the reason
  */
 export function createAdmission(options: AdmitOptions): (body: unknown) => Promise<AdmissionResponse | { readonly malformed: string }> {
-  const { settings, source, guarantee, surroundings, events, metrics, log, deadlineMs, sourceName } = options
+  const { settings, source, guarantee, surroundings, events, metrics, log, sourceName } = options
   const count = (outcome: string) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
 
   function settingsNow(): InjectorSettings {
@@ -55,11 +53,11 @@ export function createAdmission(options: AdmitOptions): (body: unknown) => Promi
 
   async function prepare(namespace: string, profile: string): Promise<string | undefined> {
     try {
-      await guarantee.admit(namespace, profile, AbortSignal.timeout(deadlineMs))
+      await guarantee.admit(namespace, profile)
       return undefined
     } catch (error) {
-      const why = (error as Error).name === 'TimeoutError' ? `the API server did not answer within ${deadlineMs} ms` : (error as Error).message
-      return `Sidegate could not put the sidecar's configuration and NetworkPolicy in place in namespace ${namespace}, so the pod was not started: ${why}. It is tried again with the next pod.`
+      return `Sidegate could not put the sidecar's configuration and NetworkPolicy in place in namespace ${namespace}, `
+        + `so the pod was not started: ${(error as Error).message}. It is tried again with the next pod.`
     }
   }
 

@@ -22,7 +22,10 @@ export interface GuaranteeOptions {
   readonly pods: Informer<KubeObject>
   readonly accepted: () => Accepted | undefined
   readonly policy: NetworkPolicyOptions & { readonly mode: 'manage' | 'require' | 'off' }
+  /** How long what is unused stays, milliseconds. */
   readonly keepMs: number
+  /** For one try at admission, milliseconds. */
+  readonly deadlineMs: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -30,9 +33,10 @@ export interface GuaranteeOptions {
 export interface Guarantee {
   /**
    * Before a pod with this profile is admitted: copy and policy are there when this resolves. Without a call to the API server when fresh
-   * caches show them. @throws Error with a sentence when they cannot be put in place
+   * caches show them; otherwise admissions of the same namespace and profile share one try.
+   * @throws Error with a clause when they cannot be put in place within the deadline
    */
-  admit(namespace: string, profile: string, signal: AbortSignal): Promise<void>
+  admit(namespace: string, profile: string): Promise<void>
   /** Repairs, updates and cleans up one namespace. @returns whether anything was written */
   reconcile(namespace: string): Promise<boolean>
   /** Namespaces that have a copy or injected pods. */
@@ -44,7 +48,7 @@ export function profileOfPod(pod: KubeObject): string {
   return pod.metadata.annotations?.[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE
 }
 
-export function createGuarantee({ kube, copies, policies, pods, accepted, policy, keepMs, clock, log }: GuaranteeOptions): Guarantee {
+export function createGuarantee({ kube, copies, policies, pods, accepted, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
   const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
   const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
 
@@ -116,11 +120,31 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, policy
     return true
   }
 
-  return {
-    async admit(namespace, profile, signal) {
-      const known = copies.fresh() ? copies.get(CONFIG_COPY, namespace) : undefined
+  async function put(namespace: string, profile: string, known: ConfigMap | undefined): Promise<void> {
+    const signal = AbortSignal.timeout(deadlineMs)
+    try {
       if (known === undefined || plan(namespace, known, profile).kind !== 'right') await writeCopy(namespace, profile, signal, known)
       await admitPolicy(namespace, signal)
+    } catch (error) {
+      if (signal.aborted) throw new Error(`the API server did not answer within ${deadlineMs} ms`, { cause: error })
+      throw error
+    }
+  }
+
+  // A Deployment's first hundred pods come at once.
+  const flights = new Map<string, Promise<void>>()
+  async function share(key: string, work: () => Promise<void>): Promise<void> {
+    const flight = flights.get(key) ?? work().finally(() => { flights.delete(key) })
+    flights.set(key, flight)
+    return flight
+  }
+
+  return {
+    async admit(namespace, profile) {
+      const known = copies.fresh() ? copies.get(CONFIG_COPY, namespace) : undefined
+      const inPlace = known !== undefined && plan(namespace, known, profile).kind === 'right'
+        && (policies === undefined || (policies.fresh() && policyIsRight(namespace, policies.get(NETWORK_POLICY, namespace))))
+      if (!inPlace) await share(`${namespace}/${profile}`, () => put(namespace, profile, known))
     },
     async reconcile(namespace) {
       const copy = copies.get(CONFIG_COPY, namespace)

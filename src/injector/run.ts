@@ -108,6 +108,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const services = watch<Service>('services', {})
   const guarantee = createGuarantee({
     kube, copies, pods, policies, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
+    deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
   const namespaces = createReconcileQueue(async (name) => {
@@ -129,7 +130,7 @@ export async function startController(completed: Completed, { log, clock = syste
 
   // The webhook.
   const admit = createAdmission({
-    settings: settings.current, source, guarantee, events, metrics, log, deadlineMs: options.admission.deadline, sourceName: `${namespace}/${sourceName}`,
+    settings: settings.current, source, guarantee, events, metrics, log, sourceName: `${namespace}/${sourceName}`,
     surroundings: createSurroundings({ services, policies }),
   })
   const { promise: ready, resolve: markReady, reject: markFailed } = Promise.withResolvers<Address>()
