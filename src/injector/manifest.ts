@@ -3,7 +3,7 @@ import { inject, type InjectOptions } from './inject.ts'
 import type { InjectorSettings } from './settings.ts'
 import { uninject } from './uninject.ts'
 import { findPods, type Path, type Place } from './workload.ts'
-import { editDocument, parseKubernetesYaml, printDocument } from './yaml-edit.ts'
+import { editDocument, parseKubernetesYaml } from './yaml-edit.ts'
 
 /** What became of one pod or pod template. */
 export interface PodResult {
@@ -79,8 +79,7 @@ function changeDocument(text: string, index: number, change: Change): ManifestRe
     const before: unknown = document.toJS()
     const { value, changed, results } = changeObject(before, change)
     if (!changed) return { text, results }
-    editDocument(document, before, value)
-    return { text: printDocument(document, text), results }
+    return { text: editDocument(document, text, before, value), results }
   } catch (error) {
     throw new Error(`document ${index + 1} is not valid YAML: ${(error as Error).message}`, { cause: error })
   }
