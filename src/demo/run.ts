@@ -15,10 +15,12 @@ function shorten(token: string): string {
   return token.length > 40 ? `${token.slice(0, 18)}...${token.slice(-8)}` : token
 }
 
-function describe(step: Step, answer: Answer, tell: Teller): void {
+function describe(step: Step, answer: Answer, reason: string | undefined, tell: Teller): void {
   const forged = step.forged ?? []
   for (let i = 0; i < forged.length; i += 2) tell.line(i === 0 ? 'forged' : '', `${forged[i]}: ${forged[i + 1]}`, 'yellow')
-  tell.line('verdict', `${answer.status}${answer.challenge ? `  WWW-Authenticate: ${answer.challenge}` : ''}`, answer.status < 400 ? 'green' : 'magenta')
+  const challenge = answer.challenge === undefined ? '' : `  WWW-Authenticate: ${answer.challenge.replace(/, error_description=".*"/, ', ...')}`
+  tell.line('verdict', `${answer.status}${challenge}`, answer.status < 400 ? 'green' : 'magenta')
+  if (reason !== undefined) tell.line('log', reason)
   if (!answer.seen) return tell.line('app', 'saw nothing')
   const identity = Object.entries(identityOf(answer))
   tell.line('app', identity.length > 0 ? identity.map(([name, value]) => `${name}: ${value}`).join('   ') : 'received the request, no identity header')
@@ -30,14 +32,17 @@ async function perform(step: Step, stage: Stage, tell: Teller): Promise<boolean>
   const headers = [...(token === undefined ? [] : ['Authorization', `Bearer ${token}`]), ...(step.forged ?? [])]
   tell.line('request', `GET ${step.path}${token === undefined ? '' : `  Authorization: Bearer ${shorten(token)}  (${step.tokenIs})`}`)
   const started = performance.now()
+  let from = stage.log.length
   let answer = await stage.send(step.path, headers)
   while (wrong(step, answer) !== undefined && performance.now() - started < (step.withinMs ?? 0)) {
     await sleep(25)
+    from = stage.log.length
     answer = await stage.send(step.path, headers)
   }
-  describe(step, answer, tell)
-  const problem = wrong(step, answer)
   const took = step.withinMs === undefined ? '' : `, in force after ${Math.round(performance.now() - started)} ms`
+  const decision = answer.status === 200 && step.audited !== true ? undefined : await stage.logged(from)
+  describe(step, answer, decision && `verdict: ${decision.verdict}  reason: ${decision.reason}`, tell)
+  const problem = wrong(step, answer) ?? (step.audited === true && decision?.verdict !== 'audit' ? 'the log says nothing of it' : undefined)
   tell.verdict(problem === undefined, problem ?? `as it should be${took}`)
   return problem === undefined
 }

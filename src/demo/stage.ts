@@ -6,6 +6,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startIssuer, type Issuer } from './issuer.ts'
 
@@ -35,6 +36,8 @@ export interface Stage {
   write(name: string, content: string): Promise<void>
   /** Log lines of the sidecar so far. */
   readonly log: readonly string[]
+  /** What the sidecar logged of a denial since its log was `from` lines long; undefined if nothing comes within a moment. */
+  logged(from: number): Promise<{ readonly verdict: string; readonly reason: string } | undefined>
   /** Whether sidecar and app still run. */
   alive(): boolean
   strike(): Promise<void>
@@ -95,6 +98,18 @@ function send(url: string, path: string, headers: readonly string[]): Promise<An
   })
 }
 
+/** The first decision in the log from line `from` on. The line follows the answer, so it may take a moment. */
+async function logged(log: readonly string[], from: number): Promise<{ verdict: string; reason: string } | undefined> {
+  for (let tries = 0; tries < 20; tries++) {
+    for (const line of log.slice(from)) {
+      const value = parse(line)
+      if (value?.msg === 'request') return { verdict: String(value.verdict), reason: String(value.reason) }
+    }
+    await sleep(10)
+  }
+  return undefined
+}
+
 /**
  * Starts everything on free loopback ports.
  * @param config writes the sidecar's configuration, given the ports and files
@@ -127,6 +142,7 @@ export async function setStage(config: (facts: { app: number; issuer: string; ca
       issuer, folder, url, log, write, strike,
       metricsUrl: `http://${String(sidecar.ready.health)}/metrics`,
       send: (path, headers = []) => send(url, path, headers),
+      logged: (from) => logged(log, from),
       alive: () => children.every((child) => child.exitCode === null && child.signalCode === null),
     }
   } catch (error) {

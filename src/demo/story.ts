@@ -45,6 +45,8 @@ export interface Step {
   /** Flat list, sent in exactly this spelling. */
   readonly forged?: readonly string[]
   readonly expect: { readonly status: number; readonly app: 'nothing' | Readonly<Record<string, string>> }
+  /** The request passes in audit mode: the log must say what would have become of it. */
+  readonly audited?: boolean
   /** The step follows a change of a file: tried again until it comes out right, for this long. */
   readonly withinMs?: number
 }
@@ -109,9 +111,9 @@ export function story(rewrite: (stage: Stage, rules: Partial<Rules>) => Promise<
     {
       title: 'Audit mode for one rule: what would be denied passes, counted and logged', path: '/admin/users', token: bob, tokenIs: "bob's, roles: staff", withinMs: 5_000,
       act: async (stage) => { await rewrite(stage, { adminMode: 'audit' }); return 'sidegate.yaml: mode: audit on /admin/**' },
-      expect: { status: 200, app: asBob },
+      audited: true, expect: { status: 200, app: asBob },
     },
-    { title: '... but a bad token gets no identity there', path: '/admin/users', token: unsigned, tokenIs: 'unsigned', expect: { status: 200, app: {} } },
+    { title: '... but a bad token gets no identity there', path: '/admin/users', token: unsigned, tokenIs: 'unsigned', audited: true, expect: { status: 200, app: {} } },
     {
       title: '... and enforce again', path: '/admin/users', token: bob, tokenIs: "bob's, roles: staff", withinMs: 5_000,
       act: async (stage) => { await rewrite(stage, { adminMode: 'enforce' }); return 'sidegate.yaml: mode: enforce' },
