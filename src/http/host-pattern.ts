@@ -41,5 +41,8 @@ export function compileHosts(patterns: readonly string[]): (host: string) => boo
     if (canonical.startsWith(WILDCARD)) suffixes.add(canonical.slice(1))
     else exact.add(canonical)
   }
-  return (host) => exact.has(host) || suffixes.has(host.slice(Math.max(host.indexOf('.'), 0)))
+  return (host) => {
+    const dot = host.indexOf('.')
+    return exact.has(host) || (dot > 0 && suffixes.has(host.slice(dot)))
+  }
 }

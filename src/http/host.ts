@@ -24,6 +24,7 @@ export function readHost(headers: readonly string[], version: '1.0' | '1.1'): st
  */
 export function canonicalHost(text: string): string | undefined {
   const match = HOST.exec(text)
-  const host = (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '')
-  return host === undefined || host === '' || host.startsWith('.') || host.includes('..') ? undefined : host
+  const host = match?.[1] ?? match?.[2]
+  if (host === undefined || host.startsWith('.') || host.includes('..')) return undefined
+  return host.toLowerCase().replace(/\.$/, '')
 }

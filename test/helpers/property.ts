@@ -1,0 +1,16 @@
+/** Property tests whose seed is printed: `FC_SEED=N FC_RUNS=N` repeats a run, or makes it longer. */
+import fc from 'fast-check'
+import type { Test } from 'tap'
+
+const seed = Number(process.env['FC_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const longer = Number(process.env['FC_RUNS'] ?? 0)
+
+/**
+ * One property as one assertion; a counterexample, shrunk, is in the failure.
+ * @param runs how many cases, unless FC_RUNS says otherwise
+ */
+export function holds<T>(t: Test, name: string, arbitrary: fc.Arbitrary<T>, predicate: (value: T) => boolean | void, runs = 1000): void {
+  const details = fc.check(fc.property(arbitrary, predicate), { seed, numRuns: longer || runs })
+  if (details.failed) t.fail(`${name} (FC_SEED=${seed})`, { report: fc.defaultReportMessage(details) })
+  else t.pass(`${name} (${details.numRuns} cases, FC_SEED=${seed})`)
+}
