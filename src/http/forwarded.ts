@@ -32,13 +32,13 @@ export const ORIGIN_HEADERS = [
 /** The forwarding policy, compiled. */
 export interface Forwarding {
   /** Whether a header of a request from this peer must be removed (before {@link Forwarding.write}), in any spelling. */
-  strips(name: string, peer: string): boolean
+  readonly strips: (name: string, peer: string) => boolean
   /**
    * Appends the sidecar's own forwarding headers to `out`.
    * @param headers the request's headers as received
    * @param out the end-to-end headers for the app, from which {@link Forwarding.strips} is already gone
    */
-  write(headers: readonly string[], peer: string, out: string[]): void
+  readonly write: (headers: readonly string[], peer: string, out: string[]) => void
 }
 
 const isOverride = compileNames(OVERRIDE_HEADERS)

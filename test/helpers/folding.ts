@@ -15,4 +15,4 @@ export const FOLDINGS: Readonly<Record<string, (name: string) => string>> = {
 }
 
 /** Every character that a header name may hold besides letters and digits (RFC 9110 section 5.6.2). */
-export const SEPARATORS = [...'!#$%&\'*+-.^_`|~'] as const
+export const SEPARATORS = '!#$%&\'*+-.^_`|~'.split('')

@@ -1,5 +1,5 @@
 /** Property tests whose seed is printed: `FC_SEED=N FC_RUNS=N` repeats a run, or makes it longer. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Test } from 'tap'
 
 const seed = Number(process.env['FC_SEED'] ?? Math.floor(Math.random() * 2 ** 31))

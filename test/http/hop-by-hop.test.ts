@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { endToEnd, HOP_BY_HOP, nominated, readUpgrade } from '../../src/http/hop-by-hop.ts'
 import { isDenial } from '../../src/telemetry/reason.ts'

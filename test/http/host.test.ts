@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { canonicalPattern, compileHostLabel, compileHosts } from '../../src/http/host-pattern.ts'
 import { canonicalHost, readHost } from '../../src/http/host.ts'
@@ -50,7 +50,7 @@ t.test('the label for which * stands', (t) => {
 })
 
 t.test('properties', (t) => {
-  const label = fc.string({ unit: fc.constantFrom(...'abXY09-_'), minLength: 1, maxLength: 6 })
+  const label = fc.string({ unit: fc.constantFrom(...'abXY09-_'.split('')), minLength: 1, maxLength: 6 })
   const host = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'))
   holds(t, 'the canonical form is its own canonical form, and does not depend on case, port and trailing dot', host, (host) => {
     const canonical = canonicalHost(host)!

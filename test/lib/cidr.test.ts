@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { compileCidrs, parseCidr, plainAddress } from '../../src/lib/cidr.ts'
 import { holds } from '../helpers/property.ts'
