@@ -56,6 +56,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 podSelector:
   matchLabels:
     sidegate.dev/injected: "true"
+  # In the other interceptions the sidecar has the app's own port number, and the kernel is the lock.
+  matchExpressions:
+    - { key: sidegate.dev/interception, operator: NotIn, values: [loopback, redirect] }
 policyTypes:
   - Ingress
   {{- if not (kindIs "invalid" .Values.networkPolicy.egress) }}
