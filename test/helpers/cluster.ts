@@ -46,9 +46,14 @@ export async function must(command: string, args: readonly string[], options: Ru
   return stdout
 }
 
+/** The name of the ../shared/cluster that KUBECONFIG points into, if it does. */
+function localName(): string | undefined {
+  return existsSync(tool) ? /\/clusters\/([^/]+)\/kubeconfig$/.exec(process.env['KUBECONFIG'] ?? '')?.[1] : undefined
+}
+
 /** Why there is no cluster to be had here, as one line; undefined when there is one. */
 export function whyNoCluster(): string | undefined {
-  if (process.env['KUBECONFIG']) {
+  if (process.env['KUBECONFIG'] && !localName()) {
     if (process.env['SIDEGATE_TEST_IMAGE']) return undefined
     return 'KUBECONFIG is set; set SIDEGATE_TEST_IMAGE, too: an image of this tree (docker build .) that the cluster can pull'
   }
@@ -77,16 +82,17 @@ export type Kubernetes = any
 
 /**
  * The cluster of that name, started if need be (about 10 s).
- * @param kube its version, such as 1.30; default 1.34. Ignored with KUBECONFIG
+ * @param wanted name of a local cluster; KUBECONFIG wins where `kube` is not given
+ * @param kube its version, such as 1.30; default 1.34
  */
-export async function openCluster(name: string, kube = '1.34'): Promise<Cluster> {
-  const given = process.env['KUBECONFIG']
-  if (given) {
+export async function openCluster(wanted: string, kube?: string): Promise<Cluster> {
+  const name = (kube === undefined ? localName() : undefined) ?? wanted
+  if (process.env['KUBECONFIG'] && !localName()) {
     const image = process.env['SIDEGATE_TEST_IMAGE'] ?? ''
     const colon = image.lastIndexOf(':')
     return connect(name, process.env, { repository: image.slice(0, colon), tag: image.slice(colon + 1) }, false)
   }
-  await must(tool, ['--name', name, 'up', '--kube', kube], { timeout: 300_000 })
+  await must(tool, ['--name', name, 'up', '--kube', kube ?? '1.34'], { timeout: 300_000 })
   await must(tool, ['--name', name, 'base'], { timeout: 300_000 })
   return connect(name, await toolEnv(name), { repository: 'sidegate', tag: 'dev' }, true)
 }
