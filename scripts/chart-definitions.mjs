@@ -1,4 +1,5 @@
-// The parts of values.schema.json that are shared or come from elsewhere.
+// The parts of values.schema.json that are shared, or come from the sidecar's configuration schema.
+import { issuersJsonSchema, profileJsonSchema } from '../src/config/json-schema.ts'
 
 const peer = {
   type: 'object',
@@ -17,7 +18,15 @@ export function definitions() {
     duration: { type: 'string', pattern: '^(0|[0-9]{1,9}(ms|s|m|h|d))$' },
     quantity: { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$' },
     peers: { type: 'array', items: peer },
-    issuers: { type: 'array', items: { type: 'object', required: ['name', 'issuer', 'audiences', 'keys'] } },
-    profiles: { type: 'object', additionalProperties: { type: ['object', 'null'] }, propertyNames: { pattern: '^[A-Za-z0-9]([-A-Za-z0-9_.]{0,60}[A-Za-z0-9])?$' } },
+    issuers: issuersJsonSchema(),
+    profile: profile(),
+    // Helm takes null for "remove the default".
+    profiles: { type: 'object', additionalProperties: { anyOf: [{ type: 'null' }, { $ref: '#/$defs/profile' }] }, propertyNames: { pattern: '^[A-Za-z0-9]([-A-Za-z0-9_.]{0,60}[A-Za-z0-9])?$' } },
   }
+}
+
+/** Health is at a fixed port, which probes and NetworkPolicies name: a profile cannot move it. */
+function profile() {
+  const { properties: { health: _, ...properties }, ...rest } = profileJsonSchema()
+  return { ...rest, properties }
 }

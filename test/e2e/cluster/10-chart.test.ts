@@ -19,7 +19,7 @@ async function template(cluster: Cluster, values: object, version: 3 | 4 = 4, na
   return await cluster.helm(['template', 'sidegate', `${root}charts/sidegate`, '--namespace', namespace, '--values', '-'], { input: JSON.stringify(values), version })
 }
 
-const objects = (text: string): Kubernetes[] => parseAllDocuments(text).map((document) => document.toJSON() as Kubernetes).filter(Boolean)
+const objects = (text: string): Kubernetes[] => parseAllDocuments(text).map((document): Kubernetes => document.toJSON()).filter(Boolean)
 
 /** The two helms put kinds that they do not know in different places. */
 const sorted = (all: readonly Kubernetes[]) => all.toSorted((a, b) => `${a.kind}/${a.metadata.name}` < `${b.kind}/${b.metadata.name}` ? -1 : 1)
