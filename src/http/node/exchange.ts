@@ -176,7 +176,7 @@ export class Exchange implements AppEvents {
   }
 
   end(rawTrailers: unknown): void {
-    const trailers = this.#response.hasHeader('content-length') ? [] : readTrailers(rawTrailers, this.#forwarded().dropsResponseHeader)
+    const trailers = readTrailers(rawTrailers, this.#forwarded().dropsResponseHeader)
     if (trailers.length > 0 && this.#head.version === '1.1') this.#response.addTrailers(trailers)
     this.#response.end()
   }
