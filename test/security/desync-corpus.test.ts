@@ -14,7 +14,7 @@ interface Case {
   readonly uri?: string
   readonly method?: string
   readonly version?: string
-  readonly headers?: readonly { readonly name: string; readonly value: string }[]
+  readonly headers?: readonly { readonly name: string; readonly value: string | number | null }[]
   readonly expected: { readonly tier: 'Compliant' | 'Acceptable' | 'Ambiguous' | 'Severe'; readonly reason?: string }
 }
 
@@ -36,7 +36,7 @@ function loadCases(): Replay[] {
   })
 }
 
-const text = (value: unknown): string => value === undefined || value === null ? '' : String(value)
+const text = (value: string | number | null | undefined): string => value === undefined || value === null ? '' : `${value}`
 
 function replay(each: Case, title: string, real: boolean): Replay {
   const fields = (each.headers ?? []).map(({ name, value }) => `${text(name)}:${text(value)}`)
@@ -100,7 +100,7 @@ else {
         })
       }
       t.test('tally', (t) => {
-        for (const [key, count] of Object.entries(tally).sort()) t.comment(`${key}: ${count}`)
+        for (const [key, count] of Object.entries(tally).sort(([a], [b]) => a.localeCompare(b))) t.comment(`${key}: ${count}`)
         t.end()
       })
     })
