@@ -11,6 +11,7 @@ type ParserError = Error & { readonly code?: string; readonly reason?: string; r
 export function clientErrorReason(error: ParserError, socket: Socket): Reason | undefined {
   const code = error.code ?? ''
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return socket.bytesRead === 0 ? undefined : 'request_timeout'
+  if (code === 'HPE_INVALID_EOF_STATE') return 'client_aborted'
   if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
   if (code === 'HPE_PAUSED_H2_UPGRADE' || (code === 'HPE_INVALID_VERSION' && namesVersion(error))) return 'version_refused'
   if (FRAMING.has(code) || /Content-Length|Transfer-Encoding/.test(error.reason ?? '')) return 'ambiguous_framing'

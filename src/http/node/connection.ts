@@ -58,14 +58,16 @@ export class Connection {
     else if (this.#refusal !== undefined) this.#answer(this.#refusal)
   }
 
-  /** Bytes that are no request, or a head that takes too long: one answer in its turn, then close. */
+  /**
+   * Bytes that are no request, a head that takes too long, or (`client_aborted`) an end in the middle of a message: one answer in its turn, then close.
+   */
   refuse(reason: Reason): void {
-    if (this.#closing || this.#refusal !== undefined) return
-    this.#refusal = reason
     const last = this.#waiting.at(-1) ?? this.#active
-    // The bad bytes are in the body of a request that came before.
-    if (last?.receiving === true) last.spoil(reason)
-    else if (this.#active === undefined) this.#answer(reason)
+    // It is in the body of a request that came before.
+    if (last?.receiving === true) return last.spoil(reason)
+    if (this.#closing || this.#refusal !== undefined) return
+    this.#refusal = reason === 'client_aborted' ? 'malformed_request' : reason
+    if (this.#active === undefined) this.#answer(this.#refusal)
   }
 
   /** The answer being written is the last; nothing that waits will be served. `receiving` when the client may still be sending. */

@@ -81,6 +81,7 @@ export class Exchange implements AppEvents {
 
   /** Bytes of its body turned out to be malformed. */
   spoil(reason: Reason): void {
+    if (this.#spoiled !== undefined) return
     this.#spoiled = reason
     if (this.#context.live.has(this)) this.failed(reason)
   }
@@ -100,7 +101,7 @@ export class Exchange implements AppEvents {
   destroy(): void { this.#connection.socket.destroy() }
 
   #check(): CheckedHead | Reason {
-    if (this.#spoiled !== undefined) return this.#spoiled
+    if (this.#spoiled !== undefined) return this.#spoiled === 'client_aborted' ? 'malformed_request' : this.#spoiled
     const checked = checkHead(this.#head, this.#request.httpVersion, this.#context.limits)
     if (typeof checked === 'string') return checked
     const asked = this.#head.version === '1.1' ? upgradeOf(this.#head.headers) : undefined
@@ -205,6 +206,7 @@ export class Exchange implements AppEvents {
     this.#failed ??= reason
     this.#call?.abort()
     if (this.#tunnel !== undefined) this.#tunnel.destroy()
+    else if (reason === 'client_aborted') this.#connection.socket.destroy()
     else if (this.#status === 0) this.#reply(this.#handler.refuse(reason, this.#head.peer, this.#head, this.#verdict))
     else if (this.#response.writableEnded) this.#connection.socket.destroy()
     // Without a length or chunks the end of the connection is the end of the body: only a reset tells.
