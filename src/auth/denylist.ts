@@ -88,6 +88,15 @@ async function parseFile(path: string, text: string): Promise<DenylistConfig> {
   return output
 }
 
+/** @throws Error with the file's name, when one of its times is none */
+function compileFile(path: string, inline: DenylistConfig, list: DenylistConfig): Entries {
+  try {
+    return compile([inline, list])
+  } catch (error) {
+    throw new Error(`the deny-list ${path} is wrong: ${(error as Error).message}`, { cause: error })
+  }
+}
+
 /** The times at which a token of this principal counts as issued too early; each row that applies. */
 function tooOld({ issuedBefore }: Entries, { issuer, subject, issuedAt, claims }: Principal): boolean {
   const issuers = [null, issuer, claims.iss as string]
@@ -129,7 +138,7 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
     const mine = version
     if ('error' in content) throw new Error(`the deny-list ${path} cannot be read: ${content.error.message}`)
     const list = await parseFile(path, content.text)
-    const next = compile([inline, list])
+    const next = compileFile(path, inline, list)
     if (mine !== version) return // a newer change overtook this one
     entries = next
     lastError = undefined
