@@ -123,8 +123,10 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, policy
   async function put(namespace: string, profile: string, known: ConfigMap | undefined): Promise<void> {
     const signal = AbortSignal.timeout(deadlineMs)
     try {
+      // Nothing is written where the pod will be refused anyway.
+      if (policy.mode === 'require') await admitPolicy(namespace, signal)
       if (known === undefined || plan(namespace, known, profile).kind !== 'right') await writeCopy(namespace, profile, signal, known)
-      await admitPolicy(namespace, signal)
+      if (policy.mode === 'manage') await admitPolicy(namespace, signal)
     } catch (error) {
       if (signal.aborted) throw new Error(`the API server did not answer within ${deadlineMs} ms`, { cause: error })
       throw error

@@ -35,7 +35,7 @@ export interface Kube {
   get<T extends KubeObject>(ref: Ref, options?: CallOptions): Promise<T | undefined>
   /** All of them, page by page. */
   list<T extends KubeObject>(resource: Resource, selection?: Selection, options?: CallOptions): Promise<List<T>>
-  create<T extends KubeObject>(resource: Resource, object: T, options?: CallOptions): Promise<T>
+  create<T extends KubeObject>(resource: Resource, object: T, options?: CallOptions & { readonly dryRun?: boolean }): Promise<T>
   /** Writes the whole object; with a resourceVersion in it only if it has not changed since. */
   replace<T extends KubeObject>(resource: Resource, object: T, options?: CallOptions): Promise<T>
   patch<T extends KubeObject>(ref: Ref, kind: PatchKind, body: unknown, options?: CallOptions): Promise<T>
@@ -153,8 +153,10 @@ export function createKube(connection: Connection): Kube {
       }
     },
     list,
-    create: async <T extends KubeObject>(resource: Resource, object: T, options: CallOptions = {}) =>
-      await call({ method: 'POST', path: collectionPath(resource, object.metadata.namespace), body: typed(resource, object), signal: options.signal }) as T,
+    create: async <T extends KubeObject>(resource: Resource, object: T, { signal, dryRun }: CallOptions & { readonly dryRun?: boolean } = {}) =>
+      await call({
+        method: 'POST', path: collectionPath(resource, object.metadata.namespace), query: { dryRun: dryRun ? 'All' : undefined }, body: typed(resource, object), signal,
+      }) as T,
     replace: async <T extends KubeObject>(resource: Resource, object: T, options: CallOptions = {}) =>
       await call({ method: 'PUT', path: objectPath(identity(resource, object)), body: typed(resource, object), signal: options.signal }) as T,
     patch: async <T extends KubeObject>(ref: Ref, kind: PatchKind, body: unknown, options: CallOptions = {}) =>
