@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { builtin } from '../lib/builtin.ts'
 import type { IncomingMessage } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 
@@ -47,8 +48,8 @@ async function request(url: URL, options: FetchOptions): Promise<IncomingMessage
   const headers: Record<string, string> = { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity', 'user-agent': 'sidegate' }
   if (bearerTokenFile !== undefined) headers.authorization = `Bearer ${readFileSync(bearerTokenFile, 'utf8').trim()}`
   const common = { headers, signal, maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false }
-  // Imported when first needed: a sidecar that reads its keys from a file never loads a client.
-  const { Agent, get } = url.protocol === 'https:' ? await import('node:https') : await import('node:http')
+  // Loaded when first needed: a sidecar that reads its keys from a file never loads a client. Not by `import`: see lib/builtin.ts.
+  const { Agent, get } = url.protocol === 'https:' ? builtin('node:https') : builtin('node:http')
   const agent = new Agent({ keepAlive: false, proxyEnv: {} })
   // Said outright, since NODE_TLS_REJECT_UNAUTHORIZED would otherwise have a say in it.
   const trust = { rejectUnauthorized: true, ...caFile !== undefined && { ca: readFileSync(caFile) } }

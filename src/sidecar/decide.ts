@@ -104,7 +104,7 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
   }
 
   /** 7. Decorate, and hand over to 8, the transport. */
-  function forward(matched: Matched, ruling: Ruling, reason: Reason, principal: Principal | undefined, detail?: string): Decided {
+  function forward(matched: Matched, ruling: Ruling, reason: Reason, principal: Principal | undefined, denial?: Denial): Decided {
     const { head, kept, rule, target, upgrade } = matched
     const unencodable = principal === undefined ? undefined : identity.write(principal, kept)
     // In audit mode the request is already known to be bad and goes on bare; the first reason stands.
@@ -119,20 +119,21 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
       dropsResponseHeader: identity.dropsResponseHeader,
       dropsTrailer,
       watched: rule !== undefined && rule.closeOnExpiry && principal !== undefined,
-      decision: { ruling, reason, rule: rule?.name ?? NO_RULE, principal, detail },
+      decision: { ruling, reason, rule: rule?.name ?? NO_RULE, principal, issuer: principal?.issuer ?? denial?.issuer, detail: denial?.detail },
     }
   }
 
   /** A denial by stages 3 to 7: a reply, or in audit mode a forward that is counted as what it is. */
-  function denied(matched: Matched, { denied: reason, detail }: Denial, principal: Principal | undefined): Decided {
+  function denied(matched: Matched, denial: Denial, principal: Principal | undefined): Decided {
     const { rule } = matched
-    if ((rule?.mode ?? pipeline.mode) === 'audit') return forward(matched, 'audit', reason, reason === 'identity_unencodable' ? undefined : principal, detail)
-    return { ...pipeline.replies(reason, rule?.scope), decision: { ruling: 'deny', reason, rule: rule?.name ?? NO_RULE, principal, detail } }
+    const { denied: reason, detail } = denial
+    if ((rule?.mode ?? pipeline.mode) === 'audit') return forward(matched, 'audit', reason, reason === 'identity_unencodable' ? undefined : principal, denial)
+    return { ...pipeline.replies(reason, rule?.scope), decision: { ruling: 'deny', reason, rule: rule?.name ?? NO_RULE, principal, issuer: principal?.issuer ?? denial.issuer, detail } }
   }
 
   /** A denial by stages 1 and 2. */
   function refuse({ denied: reason, detail }: Denial): Decided {
-    return { ...pipeline.replies(reason), decision: { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, detail } }
+    return { ...pipeline.replies(reason), decision: { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, issuer: undefined, detail } }
   }
 
   function upgradeOf(head: RequestHead): string | undefined | Denial {

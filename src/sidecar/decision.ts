@@ -13,6 +13,8 @@ export interface Decision {
   readonly rule: string
   /** Whose verified token it was; set whenever a token verified, also when the policy then denied. */
   readonly principal: Principal | undefined
+  /** Name of the issuer that the token is from, or says it is from. */
+  readonly issuer: string | undefined
   /** For the log only. */
   readonly detail: string | undefined
 }

@@ -34,13 +34,13 @@ export function createObserver({ log, metrics, settings, random = Math.random }:
   const inFlight = metrics.series('sidegate_in_flight')
 
   function line(head: RequestHead | undefined, peer: string, decision: Decision, outcome: Outcome | undefined): Record<string, unknown> {
-    const { ruling, reason, rule, principal, detail } = decision
+    const { ruling, reason, rule, principal, issuer, detail } = decision
     return {
       verdict: ruling,
       reason: outcome?.failed ?? reason,
       ...(outcome?.failed !== undefined && { decided: reason }),
       rule,
-      issuer: principal?.issuer,
+      issuer,
       kid: principal?.kid,
       subject: shownSubject(principal, settings.subject),
       method: head?.method.slice(0, 32),
@@ -69,7 +69,7 @@ export function createObserver({ log, metrics, settings, random = Math.random }:
       else if (settings.allowed > 0 && random() < settings.allowed) log.info('request', line(head, head.peer, decision, outcome))
     },
     refused(reason, peer, head) {
-      const decision: Decision = { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, detail: undefined }
+      const decision: Decision = { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, issuer: undefined, detail: undefined }
       count('deny', reason, NO_RULE).value++
       log.warn('request', line(head, peer, decision, undefined))
     },

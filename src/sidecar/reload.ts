@@ -1,9 +1,9 @@
-/** The configuration file over time: opened once at the start, then watched; a good change is put in force, a bad one refused and the old kept. */
-import { loadConfig, parseConfig, type Overlay } from '../config/load.ts'
+/** A changed configuration file: a good one is put in force, a bad one refused, loudly, and the old one kept. */
+import { loadConfig, type Overlay } from '../config/load.ts'
 import { mergePodOverlay, type PodOverlay } from '../config/pod-overlay.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Checked } from '../config/validate.ts'
-import { watchFile } from '../lib/watch-file.ts'
+import { watchConfig } from '../config/watch.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -19,11 +19,11 @@ export function openConfig(file: ConfigFile): Promise<Checked> {
   return loadConfig(file.config, overlayOf(file))
 }
 
-function overlayOf({ pod }: ConfigFile): Overlay | undefined {
-  return pod === undefined ? undefined : (raw) => mergePodOverlay(raw, pod)
+function overlayOf({ pod }: ConfigFile): Overlay {
+  return (raw) => pod === undefined ? raw : mergePodOverlay(raw, pod)
 }
 
-interface WatchOptions {
+interface ReloadOptions {
   readonly log: Log
   readonly metrics: Metrics
   /** Milliseconds between looks at the file. */
@@ -31,38 +31,36 @@ interface WatchOptions {
 }
 
 /**
- * Watches the file, through every symlink (Kubernetes swaps `..data`), and applies each change whole.
- * @param inForce the configuration that the sidecar runs with
+ * Watches the file and applies each change whole.
+ * @param inForce what the sidecar runs with
  * @returns stops watching
  */
-export function watchConfig(file: ConfigFile, inForce: Checked, sidecar: Pick<Sidecar, 'apply'>, { log, metrics, interval = 250 }: WatchOptions): () => void {
+export function reloadOnChange(file: ConfigFile, inForce: Checked, sidecar: Pick<Sidecar, 'apply'>, { log, metrics, interval = 250 }: ReloadOptions): () => void {
   let latest = JSON.stringify(inForce.config)
-  let version = 0
-  const said = { file: file.config }
+  let first = true
   const counted = (result: 'applied' | 'refused' | 'unchanged') => { metrics.series('sidegate_config_reload_total', result).value++ }
 
   function refuse(problems: readonly string[]): void {
     counted('refused')
-    log.error('configuration refused; the old one stays in force', { ...said, problems })
+    log.error('configuration refused; the old one stays in force', { file: file.config, problems })
   }
 
-  async function take(text: string): Promise<void> {
-    version++
-    const mine = version
-    const checked = await parseConfig(text, overlayOf(file))
-    if (mine !== version) return // a newer text overtook this one
-    if (checked.config === undefined) return refuse(checked.problems.map((problem) => formatProblem(problem)))
+  async function take(checked: Checked): Promise<void> {
+    const written = (problems: Checked['problems'] | Checked['warnings']) => problems.map((problem) => formatProblem(problem, file.config))
+    if (checked.config === undefined) return refuse(written(checked.problems))
     const next = JSON.stringify(checked.config)
-    if (next === latest) return mine === 1 ? undefined : counted('unchanged') // the first look sees what the sidecar started with
+    const unchanged = next === latest
+    // The first look sees what the sidecar was started with.
+    if (unchanged) return first ? undefined : counted('unchanged')
     const problems = await sidecar.apply(checked.config)
     if (problems.length > 0) return refuse(problems)
     latest = next
     counted('applied')
-    log.info('configuration in force', { ...said, warnings: checked.warnings.map((problem) => formatProblem(problem)) })
+    log.info('configuration in force', { file: file.config, warnings: written(checked.warnings) })
   }
 
-  return watchFile(file.config, (content) => {
-    if ('error' in content) return refuse([`cannot be read: ${content.error.message}`])
-    take(content.text).catch((error: unknown) => refuse([`internal error: ${String(error)}`]))
-  }, { interval })
+  return watchConfig(file.config, (checked) => {
+    void take(checked)
+    first = false
+  }, { overlay: overlayOf(file), interval })
 }

@@ -6,7 +6,7 @@ import { createLog, type Log } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { collectProcess } from '../telemetry/process-metrics.ts'
 import { readOptions } from './options.ts'
-import { openConfig, watchConfig } from './reload.ts'
+import { openConfig, reloadOnChange } from './reload.ts'
 import { startSidecar, type Sidecar } from './sidecar.ts'
 
 const CANNOT_START = 1
@@ -45,7 +45,7 @@ export async function run(argv: readonly string[], startTransport: StartTranspor
     await flushed(log)
     return complain([(error as Error).message])
   }
-  const stopWatching = watchConfig(options, opened, sidecar, { log, metrics })
+  const stopWatching = reloadOnChange(options, opened, sidecar, { log, metrics })
   announce(sidecar, log)
   await drain(await stop, sidecar, log)
   stopWatching()

@@ -135,7 +135,7 @@ function observed(decide: (head: RequestHead) => Decided | Promise<Decided>, obs
   }
   function broken(error: unknown): Verdict {
     log.error('the pipeline failed: a bug in the sidecar, please report it', { error: error instanceof Error ? error.stack : String(error) })
-    const decided: Decided = { ...replies('internal_error'), decision: { ruling: 'deny', reason: 'internal_error', rule: NO_RULE, principal: undefined, detail: undefined } }
+    const decided: Decided = { ...replies('internal_error'), decision: { ruling: 'deny', reason: 'internal_error', rule: NO_RULE, principal: undefined, issuer: undefined, detail: undefined } }
     return count(decided)
   }
   return (head) => {

@@ -1,11 +1,11 @@
 /** The sidecar as a process: arguments, ready line, signals, exit codes, what it says when it cannot. */
 import { startIssuer } from '../../src/demo/issuer.ts'
 import { answers, startApp } from '../helpers/app.ts'
-import { connect, request } from '../helpers/raw.ts'
 import { runSidecar, spawnSidecar, until, writeConfig } from '../helpers/sidecar.ts'
 import { issuerEntry } from '../helpers/stage.ts'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import { readOptions } from '../../src/sidecar/options.ts'
 import t, { type Test } from 'tap'
 
 const ANYONE = [{ match: { path: '/**' }, allow: 'anonymous' }]
@@ -56,26 +56,6 @@ t.test('SIGTERM: goes on accepting for the delay, is unready at once, finishes w
   t.equal(await sidecar.ended(), 0)
 })
 
-t.test('SIGTERM at every stage of a request: what was begun is finished or refused whole, and the exit is clean', async (t) => {
-  const message = request('POST /x', ['Content-Length: 5'], 'hello')
-  await Promise.all([0, 10, message.length - 5, message.length - 2, message.length].map(async (at) => {
-    const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '300ms', grace: '2s' } })
-    const sidecar = await start()
-    const client = await connect(sidecar.address)
-    await client.send(message.slice(0, at))
-    await new Promise((resolve) => { setTimeout(resolve, 30) })
-    sidecar.process.kill('SIGTERM')
-    await until(() => sidecar.lines.some(({ msg }) => msg === 'draining'))
-    await client.send(message.slice(at))
-    const response = await client.next('POST')
-    t.equal(response.status, 200, `${at} of ${message.length} bytes sent before the signal`)
-    t.equal(response.text, 'hello')
-    t.same(app.anomalies, [])
-    t.equal(await sidecar.ended(), 0)
-    client.destroy()
-  }))
-})
-
 t.test('a second signal ends it at once', async (t) => {
   const { app, start } = await setting(t, { rules: ANYONE, shutdown: { delay: '30s', grace: '30s' } })
   const sidecar = await start()
@@ -89,7 +69,6 @@ t.test('a second signal ends it at once', async (t) => {
 })
 
 t.test('what cannot start says why in one sentence, and does not exit 0', async (t) => {
-  const { file } = await setting(t)
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   t.teardown(() => taken.close())
@@ -100,14 +79,10 @@ t.test('what cannot start says why in one sentence, and does not exit 0', async 
     return bad.path
   }
   const cases: [string, string[], number, RegExp][] = [
-    ['no arguments', [], 2, /--config FILE is missing/],
     ['unknown argument', ['--confg', 'x'], 2, /--confg/],
     ['no such file', ['--config', '/nonexistent/sidegate.yaml'], 1, /\/nonexistent\/sidegate\.yaml.*(no such file|does not exist|not found)/i],
-    ['not YAML', ['--config', writeText(t, 'a: [')], 1, /config\.json:\d+: .*not valid JSON or YAML/],
-    ['several problems at once', ['--config', config({ mode: 'enforced', shutdown: { delay: 'soon' } })], 1, /mode[^]*shutdown\.delay/],
     ['several problems, --check', ['--check', '--config', config({ mode: 'enforced', shutdown: { delay: 'soon' } })], 1, /mode[^]*shutdown\.delay/],
     ['port in use', ['--config', config({ listeners: [{ bind, upstream: '127.0.0.1:1' }] })], 1, new RegExp(`${bind}.*another process listens there`)],
-    ['--pod that is none', ['--config', file.path, '--pod', '{'], 2, /--pod is not JSON/],
   ]
   await Promise.all(cases.map(async ([name, args, code, says]) => {
     const result = await runSidecar(args)
@@ -118,14 +93,20 @@ t.test('what cannot start says why in one sentence, and does not exit 0', async 
   }))
 })
 
-t.test('--check and --help', async (t) => {
+t.test('--check', async (t) => {
   const { file } = await setting(t)
   const checked = await runSidecar(['--check', '--config', file.path])
   t.equal(checked.code, 0)
   t.match(checked.stdout, `${file.path}: ok`)
-  const help = await runSidecar(['--help'])
-  t.equal(help.code, 0)
-  t.match(help.stdout, /^usage: sidecar --config FILE/)
+})
+
+t.test('arguments', async (t) => {
+  t.match(readOptions(['--help']), { code: 0, text: /^usage: sidecar --config FILE/ })
+  t.match(readOptions([]), { code: 2, text: /--config FILE is missing/ })
+  t.match(readOptions(['--config', 'x', 'y']), { code: 2, text: /y/ })
+  t.match(readOptions(['--config', 'x', '--pod', '{']), { code: 2, text: /--pod is not JSON/ })
+  t.same(readOptions(['--config', 'x']), { config: 'x', check: false, pod: undefined })
+  t.match(readOptions(['--config', 'x', '--pod', JSON.stringify({ ips: '10.0.0.7', listeners: [{ port: 15001, on: 'any', upstream: '127.0.0.1:8080' }], health: 15020 })]), { pod: { ips: '10.0.0.7' } })
 })
 
 t.test('A10: a closed or full stdout does not end it', async (t) => {
@@ -137,17 +118,3 @@ t.test('A10: a closed or full stdout does not end it', async (t) => {
   sidecar.process.kill('SIGTERM')
   t.equal(await sidecar.ended(), 0)
 })
-
-t.test('an issuer that is down does not keep it from starting', async (t) => {
-  const { issuer, start } = await setting(t)
-  await issuer.stop()
-  const sidecar = await start()
-  t.equal((await fetch(`${sidecar.healthUrl}/startupz`)).status, 200)
-  t.equal((await fetch(`${sidecar.healthUrl}/readyz`)).status, 503)
-})
-
-function writeText(t: Test, text: string): string {
-  const file = writeConfig(text)
-  t.teardown(() => file.remove())
-  return file.path
-}

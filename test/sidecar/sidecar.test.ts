@@ -3,6 +3,8 @@ import { startIssuer } from '../../src/demo/issuer.ts'
 import { startApp } from '../helpers/app.ts'
 import { metricOf, startSidecar, until } from '../helpers/sidecar.ts'
 import { issuerEntry, stage } from '../helpers/stage.ts'
+import { connect, request } from '../helpers/raw.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 
 t.test('401 without a token, 200 with one, and the app learns who it is', async (t) => {
@@ -122,4 +124,24 @@ t.test('the health service probes the app and reports', async (t) => {
   t.match(app.requests[0], { method: 'GET', target: '/ok' })
   await app.close()
   t.equal((await fetch(`${sidecar.healthUrl}/probe/app/readiness`)).status, 503)
+})
+
+t.test('the drain at every stage of a request: what was begun is finished, whole', async (t) => {
+  const message = request('POST /x', ['Content-Length: 5'], 'hello')
+  await Promise.all([0, 10, message.length - 5, message.length - 2, message.length].map(async (at) => {
+    const { app, address, sidecar } = await stage(t, { rules: [{ match: { path: '/**' }, allow: 'anonymous' }] })
+    const client = await connect(address)
+    await client.send(message.slice(0, at))
+    await sleep(20)
+    const closed = sidecar.close(400, 2_000)
+    t.same(sidecar.unready(), ['draining'])
+    await sleep(20)
+    await client.send(message.slice(at))
+    const response = await client.next('POST')
+    t.match(response, { status: 200, text: 'hello' }, `${at} of ${message.length} bytes sent before the signal`)
+    if (at < message.length) t.equal(response.header('Connection'), 'close')
+    t.same(app.anomalies, [])
+    await closed
+    client.destroy()
+  }))
 })

@@ -2,7 +2,7 @@
  * The first transport: Node's HTTP/1.1 server towards clients, undici's dispatch towards the app. Strict parsing always; one timer looks after the time of
  * every exchange.
  */
-import http, { ServerResponse } from 'node:http'
+import type http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Listener, StartTransport, Transport, TransportLimits } from '../contract.ts'
@@ -12,6 +12,10 @@ import { Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exchange } from './exchange.ts'
 import { clientErrorReason } from './client-error.ts'
+import { builtin } from '../../lib/builtin.ts'
+
+// Not by `import`: see lib/builtin.ts.
+const { createServer, ServerResponse } = builtin('node:http')
 
 /** Waiting to be accepted; the kernel caps it (somaxconn). */
 const BACKLOG = 4096
@@ -69,7 +73,7 @@ function openPort(context: Context, listener: Listener): Port {
   const connections = new WeakMap<object, Connection>()
   const sockets = new Set<Socket>()
   const { limits } = context
-  const server = http.createServer({
+  const server = createServer({
     httpValidation: 'strict', requireHostHeader: false, maxHeaderSize: limits.headerBytes, requestTimeout: 0, headersTimeout: limits.headerTimeout,
     keepAliveTimeout: limits.idleTimeout, connectionsCheckingInterval: intervalFor(limits.headerTimeout), optimizeEmptyRequests: true,
     // Only a lone, bodiless upgrade takes the connection out of HTTP; any other is served, or refused, as an ordinary request.
