@@ -1,9 +1,9 @@
 /** A changed configuration file: a good one is put in force, a bad one refused, loudly, and the old one kept. */
-import { loadConfig, type Overlay } from '../config/load.ts'
+import { loadConfig, parseConfig, type Overlay } from '../config/load.ts'
 import { mergePodOverlay, type PodOverlay } from '../config/pod-overlay.ts'
 import { formatProblem } from '../config/problem.ts'
 import type { Checked } from '../config/validate.ts'
-import { watchConfig } from '../config/watch.ts'
+import { watchFile, type FileContent } from '../lib/watch-file.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -30,14 +30,18 @@ interface ReloadOptions {
   readonly interval?: number
 }
 
+/** A file that is being written is not judged half-way: it must not change for this long before it is read. Milliseconds. */
+const SETTLE = 100
+
 /**
- * Watches the file and applies each change whole.
+ * Watches the file, through every symlink (Kubernetes swaps `..data`), and applies each change whole.
  * @param inForce what the sidecar runs with
  * @returns stops watching
  */
 export function reloadOnChange(file: ConfigFile, inForce: Checked, sidecar: Pick<Sidecar, 'apply'>, { log, metrics, interval = 250 }: ReloadOptions): () => void {
-  let latest = JSON.stringify(inForce.config)
-  let first = true
+  let applied = JSON.stringify(inForce.config)
+  let latest: FileContent | undefined
+  let settling: NodeJS.Timeout | undefined
   const counted = (result: 'applied' | 'refused' | 'unchanged') => { metrics.series('sidegate_config_reload_total', result).value++ }
 
   function refuse(problems: readonly string[]): void {
@@ -45,22 +49,30 @@ export function reloadOnChange(file: ConfigFile, inForce: Checked, sidecar: Pick
     log.error('configuration refused; the old one stays in force', { file: file.config, problems })
   }
 
-  async function take(checked: Checked): Promise<void> {
+  async function take(content: FileContent, isFirst: boolean): Promise<void> {
+    if ('error' in content) return refuse([`${file.config} cannot be read: ${content.error.message}`])
+    const checked = await parseConfig(content.text, overlayOf(file))
+    if (content !== latest) return // a newer text overtook this one
     const written = (problems: Checked['problems'] | Checked['warnings']) => problems.map((problem) => formatProblem(problem, file.config))
     if (checked.config === undefined) return refuse(written(checked.problems))
     const next = JSON.stringify(checked.config)
-    const unchanged = next === latest
     // The first look sees what the sidecar was started with.
-    if (unchanged) return first ? undefined : counted('unchanged')
+    if (next === applied) return isFirst ? undefined : counted('unchanged')
     const problems = await sidecar.apply(checked.config)
     if (problems.length > 0) return refuse(problems)
-    latest = next
+    applied = next
     counted('applied')
     log.info('configuration in force', { file: file.config, warnings: written(checked.warnings) })
   }
 
-  return watchConfig(file.config, (checked) => {
-    void take(checked)
-    first = false
-  }, { overlay: overlayOf(file), interval })
+  const stop = watchFile(file.config, (content) => {
+    const isFirst = latest === undefined
+    latest = content
+    clearTimeout(settling)
+    settling = setTimeout(() => { void take(content, isFirst) }, isFirst ? 0 : SETTLE).unref()
+  }, { interval })
+  return () => {
+    stop()
+    clearTimeout(settling)
+  }
 }

@@ -2,7 +2,7 @@
  * The real sidecar for tests: in this process ({@link startSidecar}) or as a process of its own ({@link spawnSidecar}). Real transport, real
  * keys, real sockets on free ports of 127.0.0.1.
  */
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -110,7 +110,7 @@ export async function until(test: () => boolean | Promise<boolean>, timeoutMs = 
 }
 
 export interface SpawnedSidecar {
-  readonly process: ChildProcessByStdio<null, Readable, Readable>
+  readonly process: ChildProcess
   readonly address: Address
   readonly url: string
   readonly healthUrl: string
@@ -140,25 +140,27 @@ export async function runSidecar(args: readonly string[]): Promise<{ code: numbe
 /**
  * Starts the sidecar as a process of its own and waits for its ready line.
  * @param configFile path of its configuration; see {@link writeConfig}
+ * @param stdout a file descriptor instead of a pipe; then nobody sees a ready line, so it is waited for `started`, and the addresses are unknown
  * @throws when it ends instead
  */
-export async function spawnSidecar(configFile: string, args: readonly string[] = []): Promise<SpawnedSidecar> {
-  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], '--config', configFile, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() })
-  const errors = collect(child.stderr)
+export async function spawnSidecar(configFile: string, { args = [], ...silent }: { args?: readonly string[], stdout?: number, started?: () => Promise<boolean> } = {}): Promise<SpawnedSidecar> {
+  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: cleanEnv() })
+  const errors = collect(child.stderr!)
   const lines: LogLine[] = []
   let rest = ''
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     const parts = (rest + chunk.toString()).split('\n')
     rest = parts.pop()!
     lines.push(...parts.map((line) => JSON.parse(line) as LogLine))
   })
   const end = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
-  const readyLine = () => lines.find(({ msg }) => msg === 'ready')
+  const readyLine = () => lines.find(({ msg }) => msg === 'ready') as unknown as ReadyLine | undefined
+  const started = silent.started ?? (() => readyLine() !== undefined)
   await Promise.race([
-    until(() => readyLine() !== undefined, 20_000, () => `no ready line: ${errors()}`),
+    until(async () => { try { return await started() } catch { return false } }, 20_000, () => `no ready line: ${errors()}`),
     end.then((code) => { throw new Error(`the sidecar ended with ${code}: ${errors()}`) }),
   ])
-  const { listeners, health, admin } = readyLine() as unknown as Record<'health' | 'admin', { bind: string } | undefined> & { listeners: { bind: string }[] }
+  const { listeners, health, admin } = readyLine() ?? { listeners: [{ bind: '0.0.0.0:0' }], health: undefined, admin: undefined }
   return {
     process: child,
     address: parseAddress(listeners[0]!.bind)!,
@@ -172,6 +174,12 @@ export async function spawnSidecar(configFile: string, args: readonly string[] =
       await end
     },
   }
+}
+
+interface ReadyLine {
+  readonly listeners: readonly { readonly bind: string }[]
+  readonly health: { readonly bind: string } | undefined
+  readonly admin: { readonly bind: string } | undefined
 }
 
 function collect(stream: Readable): () => string {

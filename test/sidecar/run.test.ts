@@ -112,7 +112,7 @@ t.test('arguments', async (t) => {
 t.test('A10: a closed or full stdout does not end it', async (t) => {
   const { start } = await setting(t)
   const sidecar = await start()
-  sidecar.process.stdout.destroy()
+  sidecar.process.stdout!.destroy()
   for (let i = 0; i < 20; i++) t.equal((await fetch(sidecar.url)).status, 401)
   await until(async () => Number(/^sidegate_log_dropped_total (\d+)$/m.exec(await (await fetch(`${sidecar.healthUrl}/metrics`)).text())?.[1]) >= 20)
   sidecar.process.kill('SIGTERM')
