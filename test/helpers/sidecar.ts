@@ -54,10 +54,10 @@ export interface TestSidecar {
   /** Puts another configuration in force, on the same addresses. @returns the problems */
   readonly apply: (config: RawConfig) => Promise<readonly string[]>
   /** Waits until /readyz would say so. @throws after `timeoutMs` with the reasons */
-  ready(timeoutMs?: number): Promise<void>
+  readonly ready: (timeoutMs?: number) => Promise<void>
   /** One value of the metrics page: a whole series name such as `sidegate_keys{issuer="corp"}`; 0 when it is not there. */
-  metric(series: string): number
-  close(): Promise<void>
+  readonly metric: (series: string) => number
+  readonly close: () => Promise<void>
 }
 
 /**
@@ -118,11 +118,11 @@ export interface SpawnedSidecar {
   /** Log lines on stdout so far. */
   readonly lines: readonly LogLine[]
   /** stderr so far. */
-  errors(): string
+  readonly errors: () => string
   /** Waits for the process to end. @returns its exit code, or the signal that ended it */
-  ended(): Promise<number | NodeJS.Signals>
+  readonly ended: () => Promise<number | NodeJS.Signals>
   /** Ends it, if it still runs. */
-  kill(): Promise<void>
+  readonly kill: () => Promise<void>
 }
 
 /** The command that runs the sidecar: `node cmd/sidecar.ts`. */
