@@ -11,21 +11,26 @@ export interface WatchOptions {
   readonly maxBytes?: number
 }
 
-/** Where the path leads now. Kubernetes swaps the `..data` symlink above a mounted file: same path, another inode. */
-function fingerprint(path: string): string | Error {
+/** Where the path leads now, through every symlink. */
+function inspect(path: string): BigIntStats | Error {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats = statSync(path, { bigint: true })
-    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`
+    return statSync(path, { bigint: true })
   } catch (error) {
     return error as Error
   }
 }
 
-function read(path: string, maxBytes: number): FileContent {
+/** Changes with the file and its content. Kubernetes swaps the `..data` symlink above a mounted file: same path, another inode. */
+const fingerprint = (at: BigIntStats | Error): string =>
+  at instanceof Error ? at.message : `${at.dev}:${at.ino}:${at.size}:${at.mtimeNs}:${at.ctimeNs}`
+
+function read(path: string, at: BigIntStats | Error, maxBytes: number): FileContent {
+  if (at instanceof Error) return { error: at }
+  // Reading a pipe or a device could block for ever.
+  if (!at.isFile()) return { error: new Error(`${path} is not a regular file`) }
+  if (at.size > maxBytes) return { error: new Error(`${path} has ${at.size} bytes, more than the ${maxBytes} allowed`) }
   try {
-    const bytes = readFileSync(path)
-    if (bytes.length > maxBytes) return { error: new Error(`${path} has ${bytes.length} bytes, more than the ${maxBytes} allowed`) }
-    return { text: bytes.toString('utf8') }
+    return { text: readFileSync(path, 'utf8') }
   } catch (error) {
     return { error: error as Error }
   }
@@ -49,13 +54,13 @@ export function watchFile(path: string, listener: (content: FileContent) => void
   let settled = true
 
   const look = (): void => {
-    const print = fingerprint(path)
-    const at = print instanceof Error ? print.message : print
+    const at = inspect(path)
+    const print = fingerprint(at)
     // A write within the kernel's timestamp tick of our read leaves the fingerprint as it was: after a change, read once more.
-    if (at === seen && settled) return
-    settled = at === seen
-    seen = at
-    const next = print instanceof Error ? { error: print } : read(path, maxBytes)
+    if (print === seen && settled) return
+    settled = print === seen
+    seen = print
+    const next = read(path, at, maxBytes)
     if (content && same(content, next)) return
     content = next
     listener(next)
