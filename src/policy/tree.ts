@@ -68,5 +68,5 @@ function visitNode<T>(node: Node<T>, path: string, start: number, visitor: Visit
   const end = next < 0 ? path.length : next
   const literal = node.literals.size > 0 ? node.literals.get(path.slice(start, end)) : undefined
   if (literal) visitNode(literal, path, end + 1, visitor)
-  if (node.any) visitNode(node.any, path, end + 1, visitor)
+  if (node.any && end > start) visitNode(node.any, path, end + 1, visitor)
 }
