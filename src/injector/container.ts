@@ -72,7 +72,7 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [{ mountPath: CONFIG_DIRECTORY, name: CONFIG_VOLUME, readOnly: true }],
-    ...(native ? { restartPolicy: 'Always' } : { lifecycle: { preStop: { sleep: { seconds: preStopSeconds(spec) } } } }),
+    ...(native ? { restartPolicy: 'Always' } : regularLife(spec)),
   }
 }
 
@@ -80,14 +80,16 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
  * How long a regular sidecar goes on before its SIGTERM: all containers get theirs at once, but the app's comes after its own preStop,
  * during which it still answers. Not more than half the grace period: the rest is for the drain.
  */
-function preStopSeconds(spec: PodSpec): number {
-  const grace = Math.max(2, spec.terminationGracePeriodSeconds ?? 30)
-  const sleeps = spec.containers.map(({ lifecycle }) => Number((lifecycle?.preStop?.['sleep'] as { seconds?: unknown } | undefined)?.seconds ?? 0))
-  const hooked = spec.containers.some(({ lifecycle }) => lifecycle?.preStop)
-  const wanted = Math.max(hooked ? 10 : 2, ...sleeps.filter((seconds) => seconds > 0))
-  return Math.max(1, Math.floor(Math.min(wanted, grace / 2)))
+function regularLife(spec: PodSpec): Pick<Container, 'lifecycle'> {
+  const grace = spec.terminationGracePeriodSeconds ?? 30
+  if (grace < 1) return {}
+  const hooks = spec.containers.flatMap(({ lifecycle }): readonly Handler[] => (lifecycle?.preStop ? [lifecycle.preStop] : []))
+  const sleeps = hooks.map((hook) => Number((hook['sleep'] as { seconds?: unknown } | null | undefined)?.seconds ?? 0)).filter((seconds) => seconds > 0)
+  const wanted = Math.max(hooks.length > 0 ? 10 : 2, ...sleeps)
+  return { lifecycle: { preStop: { sleep: { seconds: Math.max(1, Math.floor(Math.min(wanted, grace / 2))) } } } }
 }
 
+interface Mount { readonly mountPath?: unknown; readonly name?: unknown; readonly readOnly?: unknown }
 const SERVICE_ACCOUNT_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 /**
@@ -98,7 +100,8 @@ const SERVICE_ACCOUNT_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
  * @param found the container as it is in the pod
  */
 export function adopt(wanted: Container, found: Container): Container {
-  const mount = ((found['volumeMounts'] as { mountPath?: string }[] | undefined) ?? []).filter?.((entry) => entry?.mountPath === SERVICE_ACCOUNT_MOUNT) ?? []
+  const mounts = Array.isArray(found['volumeMounts']) ? found['volumeMounts'] as (Mount | null)[] : []
+  const mount = mounts.filter((entry) => entry?.mountPath === SERVICE_ACCOUNT_MOUNT && entry.readOnly === true && String(entry.name).startsWith('kube-api-access-'))
   const adopted: Container = {
     ...wanted,
     ...(found['resizePolicy'] !== undefined && { resizePolicy: found['resizePolicy'] }),

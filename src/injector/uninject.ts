@@ -91,8 +91,9 @@ function restoreSpec(spec: PodSpec, original: Original): PodSpec {
 }
 
 /** Sets a list or map; one that the injector had to make goes when nothing is left in it. */
-function withMap<T extends object>(parent: T, key: Absent & keyof T, value: object | undefined, absent: readonly Absent[]): T {
-  if (value === undefined || parent[key] === undefined) return parent
+function withMap<T extends object>(parent: T, key: Absent & keyof T, value: object | undefined | null, absent: readonly Absent[]): T {
+  // A file may say null where the API server leaves the field out.
+  if (!value || !parent[key]) return parent
   if (Object.keys(value).length > 0 || !absent.includes(key)) return { ...parent, [key]: value }
   const { [key]: _, ...rest } = parent
   return rest as T
