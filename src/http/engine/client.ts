@@ -183,7 +183,8 @@ export class Client extends Timed implements LinkOwner {
     if (version === 1 && (framing.badExpectation || framing.expectations > 1)) return this.#refuse('expectation_failed', head)
     this.upgrade = version === 1 ? upgradeAsked(framing) : undefined
     if (this.upgrade !== undefined && (framing.kind !== NONE || framing.hasLength || more || this.#pipelined)) return this.#refuse('upgrade_refused', head)
-    this.#last = framing.close || version === 0
+    // Who expects to be asked for a body that is none may mean something else by it.
+    this.#last = framing.close || version === 0 || (framing.expectations > 0 && framing.kind === NONE)
     // What need not be asked for is as good as asked for.
     this.#asked100 = version === 0 || framing.expectations === 0
     this.#skipped = this.#overhead = 0
