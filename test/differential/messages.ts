@@ -25,8 +25,8 @@ export const GOOD: readonly string[] = [
   get('Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nX-User-Id: forged\r\nX_User_Id: forged\r\n'),
   get('Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQ\r\n'),
   `${get('')}${post('Content-Length: 3\r\n', 'abc')}${chunks('1\r\nz\r\n0\r\n\r\n')}${get('')}`,
-  `${'DELETE /deny HTTP/1.1\r\nHost: app\r\n\r\n'}${get('')}`,
-  `${'POST /deny HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\nbody'}${get('')}`,
+  `DELETE /deny HTTP/1.1\r\nHost: app\r\n\r\n${get('')}`,
+  `POST /deny HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\nbody${get('')}`,
 ]
 
 /** Each a reason to refuse, or to close, or at least to read exactly one way. */
