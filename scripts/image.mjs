@@ -1,21 +1,20 @@
-// image.mjs OUT: puts what the three programs load at run time into OUT: dist/, the production packages without types, source
-// maps and documentation, and a bill of materials. The same input gives the same list and the same bytes.
-import { spawnSync } from 'node:child_process'
+// image.mjs OUT [DIST]: puts what the three programs load at run time into OUT: DIST (default dist/), the production packages without
+// types, source maps and documentation, and a bill of materials. The same input gives the same list and the same bytes.
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const out = process.argv[2]
+const [out, dist = join(root, 'dist')] = process.argv.slice(2)
 if (!out) {
-  console.error('image: name the folder to fill: node scripts/image.mjs OUT')
+  console.error('image: name the folder to fill: node scripts/image.mjs OUT [DIST]')
   process.exit(2)
 }
 
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
 const loads = /\.(c|m)?js$|\.json$|\.wasm$|(^|\/)(LICEN[CS]E|NOTICE)[^/]*$/i
-const unwanted = /\.min\.js$|(^|\/)(test|tests|__tests__|docs?|examples?|benchmarks?|\.github)\//i
+const unwanted = /\.min\.js$|^(tests?|__tests__|docs?|examples?|benchmarks?|\.github)\//i
 
 /** Every file below a folder, sorted, relative to it; packages inside packages are listed on their own. */
 function files(folder, below = '') {
@@ -55,23 +54,31 @@ function production() {
   return [...found].sort()
 }
 
-/** CycloneDX from npm, only the packages that are in the image, without its random serial number and its time. */
+/**
+ * CycloneDX 1.5, from the lock file: `npm sbom --omit=dev` leaves out packages that development tools use, too, and puts the time in.
+ * What is of Debian is listed in /usr/share/sidegate/debian-packages.
+ */
 function bill(packages) {
-  const { stdout, status, stderr } = spawnSync('npm', ['sbom', '--sbom-format=cyclonedx', '--omit=dev', '--package-lock-only'], { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 })
-  if (status !== 0) throw new Error(`image: npm sbom failed: ${stderr}`)
-  const sbom = JSON.parse(stdout)
-  const kept = new Set(packages.map((path) => `${path.slice(path.lastIndexOf('node_modules/') + 13)}@${lock.packages[path].version}`))
-  sbom.components = sbom.components.filter((part) => kept.has(`${part.group ? `${part.group}/` : ''}${part.name}@${part.version}`) || kept.has(`${part.name}@${part.version}`))
-  const refs = new Set([sbom.metadata.component['bom-ref'], ...sbom.components.map((part) => part['bom-ref'])])
-  sbom.dependencies = sbom.dependencies.filter((row) => refs.has(row.ref)).map((row) => ({ ...row, dependsOn: row.dependsOn.filter((ref) => refs.has(ref)) }))
-  delete sbom.serialNumber
-  delete sbom.metadata.timestamp
-  return sbom
+  const name = (path) => path.slice(path.lastIndexOf('node_modules/') + 13)
+  const purl = (path) => `pkg:npm/${name(path).replace('@', '%40')}@${lock.packages[path].version}`
+  const components = packages.map((path) => {
+    const { version, integrity, license } = lock.packages[path]
+    const [algorithm, digest] = /^(sha\d+)-(.*)$/.exec(integrity ?? '')?.slice(1) ?? []
+    return {
+      'bom-ref': purl(path), type: 'library', name: name(path), version, purl: purl(path),
+      ...(digest && { hashes: [{ alg: algorithm.replace('sha', 'SHA-'), content: Buffer.from(digest, 'base64').toString('hex') }] }),
+      ...(typeof license === 'string' && { licenses: [{ expression: license }] }),
+    }
+  })
+  const runtime = { 'bom-ref': 'node', type: 'platform', name: 'node', version: process.versions.node, purl: `pkg:generic/node@${process.versions.node}` }
+  const { version } = lock
+  const self = { 'bom-ref': `pkg:npm/sidegate@${version}`, type: 'application', name: 'sidegate', version, purl: `pkg:npm/sidegate@${version}` }
+  return { bomFormat: 'CycloneDX', specVersion: '1.5', version: 1, metadata: { component: self }, components: [runtime, ...new Map(components.map((part) => [part.purl, part])).values()] }
 }
 
 rmSync(out, { recursive: true, force: true })
 const packages = production()
-for (const file of files(join(root, 'dist'))) copy(join(root, 'dist', file), join(out, 'dist', file))
+for (const file of files(dist)) copy(join(dist, file), join(out, 'dist', file))
 for (const path of packages) {
   const folder = join(root, path)
   for (const file of files(folder)) if (loads.test(file) && !unwanted.test(file)) copy(join(folder, file), join(out, path, file))

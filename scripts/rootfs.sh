@@ -9,6 +9,10 @@ for program in "$@"; do
   # "name => /path (address)" and "/path/ld.so (address)"
   ldd "$program" | sed -n 's/^[^/]*\(\/[^ ]*\) (.*$/\1/p' | while read -r library; do copy "$library"; done
 done
+# Which Debian packages these files are from, for scanners.
+mkdir -p "$root/usr/share/sidegate"
+find "$root" -type f -name '*.so*' -o -type f -name nft | while read -r file; do dpkg -S "*/${file##*/}" 2>/dev/null || true; done \
+  | sed 's/[:,].*//' | sort -u | xargs -r dpkg-query -W -f '${Package} ${Version}\n' | sort -u > "$root/usr/share/sidegate/debian-packages"
 # Names are resolved by /etc/hosts, then DNS; without this file the C library asks DNS first.
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
 echo 'root:x:0:0::/:/none
