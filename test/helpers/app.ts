@@ -141,6 +141,13 @@ export async function startApp(first: Answer = answers.echo): Promise<App> {
   }
 }
 
+function goneOf(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed || socket.readableEnded) resolve()
+    else socket.once('end', resolve).once('close', resolve).resume()
+  })
+}
+
 function connectionOf(socket: net.Socket): AppConnection {
   return {
     socket,
@@ -151,7 +158,7 @@ function connectionOf(socket: net.Socket): AppConnection {
     }),
     end: () => { socket.end() },
     reset: () => { socket.resetAndDestroy() },
-    gone: new Promise((resolve) => { if (socket.destroyed || socket.readableEnded) resolve(); else socket.once('end', resolve).once('close', resolve).resume() }),
+    get gone() { return goneOf(socket) },
   }
 }
 

@@ -80,7 +80,10 @@ export class Connection {
 
   /** Too many connections: one answer, then close. */
   turnAway(): void {
-    this.#answer('overloaded')
+    this.close(false)
+    this.socket.write(rawReply(this.#context.handler.refuse('overloaded', this.peer)))
+    // No lingering: whoever floods must not hold on to what there is too little of.
+    this.socket.destroySoon()
   }
 
   #serve(exchange: Exchange): void {

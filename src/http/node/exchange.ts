@@ -68,7 +68,7 @@ export class Exchange implements AppEvents {
     if (typeof checked === 'string') return this.#reply(this.#handler.refuse(checked, this.#head.peer, this.#head))
     this.#framing = checked.body
     this.#expectsContinue = checked.expectsContinue
-    if (this.#early !== undefined) this.#connection.socket.on('data', this.#onEarlyData)
+    if (this.#early !== undefined) this.#connection.socket.on('data', this.#onEarlyData).on('end', this.#onEarlyEnd)
     let verdict
     try {
       verdict = this.#handler.decide(this.#head)
@@ -190,7 +190,7 @@ export class Exchange implements AppEvents {
       return this.failed('upstream_malformed')
     }
     const client = this.#connection.socket
-    client.off('data', this.#onEarlyData)
+    client.off('data', this.#onEarlyData).off('end', this.#onEarlyEnd)
     this.#response.off('close', this.#onClose)
     this.#response.detachSocket(client)
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`
@@ -262,6 +262,8 @@ export class Exchange implements AppEvents {
   readonly #onEarlyData = (): void => {
     if (this.#status === 0) this.failed('upgrade_refused')
   }
+
+  readonly #onEarlyEnd = (): void => { this.failed('client_aborted') }
 
   readonly #onClose = (): void => {
     if (!this.#response.writableFinished) this.#failed ??= 'client_aborted'
