@@ -51,6 +51,8 @@ export interface TestSidecar {
   readonly metrics: Metrics
   /** Log lines so far. */
   readonly lines: readonly LogLine[]
+  /** The configuration it was started with. */
+  readonly config: () => Config
   /** Puts another configuration in force, on the same addresses. @returns the problems */
   readonly apply: (config: RawConfig) => Promise<readonly string[]>
   /** Waits until /readyz would say so. @throws after `timeoutMs` with the reasons */
@@ -75,15 +77,17 @@ export async function startSidecar(config: RawConfig, options: { app?: Address, 
     },
   })
   const metrics = createMetrics()
-  const sidecar = await start(await parsed(complete(config, options.app)), { log, metrics, startTransport: options.transport ?? defaultTransport })
+  const started = await parsed(complete(config, options.app))
+  const sidecar = await start(started, { log, metrics, startTransport: options.transport ?? defaultTransport })
   const address = sidecar.listeners[0]!
   const service = (at: Address | undefined) => at === undefined ? '' : `http://127.0.0.1:${at.port}`
-  const started: TestSidecar = {
+  const running: TestSidecar = {
     address,
     url: `http://${address.host}:${address.port}`,
     healthUrl: service(sidecar.health),
     adminUrl: service(sidecar.admin),
     sidecar, metrics, lines,
+    config: () => started,
     apply: async (next) => sidecar.apply(await parsed(complete(next, options.app))),
     ready: (timeoutMs = 5_000) => until(() => sidecar.unready().length === 0, timeoutMs, () => `not ready: ${sidecar.unready().join('; ')}`),
     metric: (series) => metricOf(metrics.render(), series),
@@ -92,8 +96,8 @@ export async function startSidecar(config: RawConfig, options: { app?: Address, 
       await log.flush()
     },
   }
-  if (options.wait !== false) await started.ready()
-  return started
+  if (options.wait !== false) await running.ready()
+  return running
 }
 
 /** One value out of a metrics page; 0 when it is not there. */
