@@ -23,11 +23,12 @@ export function issuerEntry(issuer: Issuer, name = 'corp', more: RawConfig = {})
 /**
  * Starts all three; everything stops with the test.
  * @param config besides listeners and issuers
+ * @param options entry: further fields of the issuer's entry
  */
-export async function stage(t: Test, config: RawConfig = {}, options: { transport?: StartTransport, issuer?: Issuer } = {}): Promise<Stage> {
+export async function stage(t: Test, config: RawConfig = {}, options: { transport?: StartTransport, issuer?: Issuer, entry?: RawConfig } = {}): Promise<Stage> {
   const issuer = options.issuer ?? await startIssuer()
   const app = await startApp()
-  const issuers = [issuerEntry(issuer)]
+  const issuers = [issuerEntry(issuer, 'corp', options.entry)]
   const sidecar = await startSidecar({ issuers, ...config }, { app: app.address, ...options.transport && { transport: options.transport } })
   t.teardown(async () => {
     await sidecar.close()
