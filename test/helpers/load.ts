@@ -22,12 +22,12 @@ export interface Load {
  */
 export function startLoad(address: Address, next: (n: number) => LoadRequest, classify: (n: number, status: number, body: string) => string, connections = 4): Load {
   const counts: Record<string, number> = {}
-  let running = true
+  const state = { running: true }
   let n = 0
 
   async function client(): Promise<void> {
     let connection = await connect(address)
-    while (running) {
+    while (state.running) {
       const mine = n++
       const { line, fields } = next(mine)
       await connection.send(request(line, fields))
@@ -43,11 +43,11 @@ export function startLoad(address: Address, next: (n: number) => LoadRequest, cl
   }
 
   const clients = Promise.all(Array.from({ length: connections }, client))
-  clients.catch(() => { running = false })
+  clients.catch(() => { state.running = false })
   return {
     counts,
     async stop() {
-      running = false
+      state.running = false
       await clients
     },
   }
