@@ -55,7 +55,12 @@ function changeManifest(text: string, change: Change): ManifestResult {
     const { value, changed, results } = changeObject(json.value, change)
     return { text: changed ? `${JSON.stringify(value, null, /\n( +|\t)/.exec(text)?.[1])}\n` : text, results }
   }
-  const parts = splitDocuments(text).map((part, index) => changeDocument(part, index, change))
+  let line = 0
+  const parts = splitDocuments(text).map((part, index) => {
+    const changed = changeDocument(part, { index, line }, change)
+    line += part.split('\n').length - 1
+    return changed
+  })
   return { text: parts.map((part) => part.text).join(''), results: parts.flatMap((part) => part.results) }
 }
 
@@ -73,7 +78,8 @@ function splitDocuments(text: string): readonly string[] {
   return text.split(/^(?=---(?:\s|$))/m)
 }
 
-function changeDocument(text: string, index: number, change: Change): ManifestResult {
+/** @param at the document's place in the file: how many documents and lines are before it */
+function changeDocument(text: string, at: { readonly index: number; readonly line: number }, change: Change): ManifestResult {
   try {
     const document = parseKubernetesYaml(text)
     const before: unknown = document.toJS()
@@ -81,7 +87,8 @@ function changeDocument(text: string, index: number, change: Change): ManifestRe
     if (!changed) return { text, results }
     return { text: editDocument(document, text, before, value), results }
   } catch (error) {
-    throw new Error(`document ${index + 1} is not valid YAML: ${(error as Error).message}`, { cause: error })
+    const message = (error as Error).message.replace(/at line (\d+)/, (_, number) => `at line ${Number(number) + at.line}`)
+    throw new Error(`document ${at.index + 1} is not valid YAML: ${message}`, { cause: error })
   }
 }
 

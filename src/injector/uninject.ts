@@ -66,10 +66,11 @@ function asNeverInjected(pod: Pod, named: readonly Container[], hasOriginal: boo
 }
 
 function restore(pod: Pod, original: Original): Pod {
-  const { metadata: _, ...rest } = pod
   const metadata = restoreMetadata(pod.metadata ?? {}, original)
-  const gone = original.absent.includes('metadata') && Object.keys(metadata).length === 0
-  return { ...rest, ...(!gone && { metadata }), spec: restoreSpec(pod.spec, original) }
+  const restored = { ...pod, metadata, spec: restoreSpec(pod.spec, original) }
+  if (!original.absent.includes('metadata') || Object.keys(metadata).length > 0) return restored
+  const { metadata: _, ...rest } = restored
+  return rest
 }
 
 function restoreMetadata(metadata: Metadata, original: Original): Metadata {
