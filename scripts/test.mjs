@@ -3,7 +3,7 @@
 //   node scripts/test.mjs --cluster    only the end-to-end tests on a real Kubernetes
 //   node scripts/test.mjs --no-cluster everything else
 //   node scripts/test.mjs FILE...      these files
-// Each file runs in its own process (tap). Failures are printed whole, skips are listed with their reasons.
+// Each file runs in its own process (tap). Failures are printed with their diagnostics, skips are listed with their reasons.
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -33,7 +33,19 @@ const totals = { pass: 0, fail: 0, skip: 0 }
 const skips = []
 mkdirSync('.tap', { recursive: true })
 
-/** Runs one phase; prints a line per file, whole blocks for failures. */
+/** The failed assertions of a file's TAP, each with its diagnostics; without any (a crash, a time-out), the last lines. */
+function failures(block) {
+  const kept = []
+  let inside = false
+  for (const line of block) {
+    if (/^\s*not ok /.test(line)) inside = true
+    else if (/^\s*(?:ok \d|# |\d+\.\.\d)/.test(line)) inside = false
+    if (inside) kept.push(line)
+  }
+  return kept.length > 1 ? kept : block.slice(-40)
+}
+
+/** Runs one phase; prints a line per file, and for a failed one what failed. */
 async function run({ name, files: list, jobs, timeout }) {
   console.log(`\n== ${name}: ${list.length} files`)
   const started = Date.now()
@@ -50,7 +62,7 @@ async function run({ name, files: list, jobs, timeout }) {
     if (file) {
       if (/# SKIP/.test(file[3])) skips.push(file[2] + file[3].replace(/.*# SKIP/, ':'))
       console.log(`${file[1] === 'ok' ? '  ok  ' : '  FAIL'} ${file[2]}${(/# time=\S+/.exec(file[3]) ?? [''])[0].replace('# time=', '  ')}`)
-      if (file[1] === 'not ok') console.log(block.map((text) => `      ${text}`).join('\n'))
+      if (file[1] === 'not ok') console.log(failures(block).map((text) => `      ${text}`).join('\n'))
       block = []
     }
     const sum = /^# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?(?:, skip: (\d+))?(?:, todo: (\d+))? \}/.exec(line)
