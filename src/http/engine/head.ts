@@ -3,11 +3,14 @@
  * a header of the verdict that the request did not have must be a token and a value without control characters or characters beyond
  * latin1, which the encoding would cut into something else (U+010D into CR).
  */
-import { STATUS_CODES } from 'node:http'
+import { builtin } from '../../lib/builtin.ts'
 import type { Forward, Reply, RequestHead } from '../contract.ts'
 import { isHopByHop } from '../hop-by-hop.ts'
 import { CHUNKED, LENGTH, hasToken, type Framing } from './framing.ts'
 import type { Parser } from './llhttp.ts'
+
+// Not by `import`: see lib/builtin.ts.
+const { STATUS_CODES } = builtin('node:http')
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/

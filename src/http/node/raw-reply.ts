@@ -1,6 +1,9 @@
 /** A reply as bytes, for a connection that has no `ServerResponse` to write it by: it always closes. */
-import { STATUS_CODES } from 'node:http'
+import { builtin } from '../../lib/builtin.ts'
 import type { Reply } from '../contract.ts'
+
+// Not by `import`: see lib/builtin.ts.
+const { STATUS_CODES } = builtin('node:http')
 
 /** Renders a reply with its framing and `Connection: close`. */
 export function rawReply(reply: Reply): Buffer {
