@@ -178,7 +178,10 @@ export const configSchema = v.strictObject({
     address: v.pipe(address, about('What is probed.')),
     path: v.pipe(v.optional(text), about('Path and query of an http probe.')),
     host: v.pipe(v.optional(text), about('Host header of an http probe.')),
-    headers: v.pipe(v.optional(v.array(v.strictObject({ name: headerName, value: v.string() }))), about('Further headers of an http probe.')),
+    headers: v.pipe(v.optional(v.array(v.strictObject({
+      name: v.pipe(headerName, about('Name.')),
+      value: v.pipe(v.string(), about('Value.')),
+    }))), about('Further headers of an http probe.')),
     service: v.pipe(v.optional(v.string()), about('Service name of a grpc probe.')),
     timeout: field(duration, '1s', 'For one probe.'),
   })), {}, 'Probe targets the injector fixed at admission: "container/kind" is served at health:/probe/container/kind.'),

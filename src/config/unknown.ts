@@ -7,6 +7,8 @@ import { baseOf, type AnySchema } from './schema-shape.ts'
 /** A group of fields, as parsed. */
 export type Fields = Readonly<Record<string, unknown>>
 
+type Entries = Readonly<Record<string, AnySchema>>
+
 /** Names that mean something to every JavaScript object. valibot passes over them in silence, so they are refused here. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype'])
 
@@ -23,11 +25,18 @@ export function dropUnknown(schema: v.GenericSchema, value: unknown, path: Confi
   if (!isFields(value)) return value
   if (base.type === 'strict_object') return dropFromObject(base.entries!, value, path, report)
   if (base.type === 'record') return dropFromRecord(base.value!, value, path, report)
-  const option = base.type === 'union' ? closestOption(base.options!, value) : undefined
-  return option ? dropUnknown(option, value, path, report) : value
+  return base.type === 'union' ? dropFromUnion(base.options!, value, path, report) : value
 }
 
-function dropFromObject(entries: Record<string, v.GenericSchema>, value: Fields, path: ConfigPath, report: Report): Fields {
+/** Fields of any alternative are known: if they are of different ones, the schema says so better. */
+function dropFromUnion(options: readonly AnySchema[], value: Fields, path: ConfigPath, report: Report): unknown {
+  const alternatives = options.map(baseOf).filter(({ type }) => type === 'strict_object').map(({ entries }) => entries!)
+  const score = (entries: object) => Object.keys(value).filter((name) => Object.hasOwn(entries, name)).length
+  const likeliestLast = alternatives.toSorted((a, b) => score(a) - score(b))
+  return alternatives.length > 0 ? dropFromObject(Object.assign({}, ...likeliestLast) as Entries, value, path, report) : value
+}
+
+function dropFromObject(entries: Entries, value: Fields, path: ConfigPath, report: Report): Fields {
   const known: [string, unknown][] = []
   for (const [name, field] of Object.entries(value)) {
     const entry = Object.hasOwn(entries, name) ? entries[name] : undefined
@@ -43,13 +52,6 @@ function dropFromRecord(item: v.GenericSchema, value: Fields, path: ConfigPath, 
     return !RESERVED.has(name)
   })
   return Object.fromEntries(allowed.map(([name, field]) => [name, dropUnknown(item, field, [...path, name], report)]))
-}
-
-/** Of the alternatives, the object that knows most of the value's fields. */
-export function closestOption(options: readonly AnySchema[], value: Fields): AnySchema | undefined {
-  const score = (option: AnySchema) => Object.keys(value).filter((name) => Object.hasOwn(baseOf(option).entries!, name)).length
-  const objects = options.filter((option) => baseOf(option).type === 'strict_object')
-  return objects.reduce<AnySchema | undefined>((best, option) => best === undefined || score(option) > score(best) ? option : best, undefined)
 }
 
 export function isFields(value: unknown): value is Fields {

@@ -41,7 +41,7 @@ export function validateConfig(raw: unknown): Checked {
     warn: (path, message) => { warnings.push({ path, message }) },
   }
   if (!isFields(raw)) {
-    reports.error([], 'must be a group of fields with at least `listeners` and `issuers`')
+    reports.error([], `${raw === null || raw === undefined ? 'is empty; it' : 'is not a group of fields; it'} needs at least \`listeners\` and \`issuers\``)
     return { config: undefined, problems, warnings }
   }
   const known = dropUnknown(configSchema, raw, [], reports.error)
