@@ -156,6 +156,6 @@ function reasonOf(error: Error): Reason {
   const code = codeOf(error)
   // The body was shorter than said: the connection ended within it.
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return 'upstream_reset'
-  if (code.startsWith('HPE_') || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_HEADERS_OVERFLOW' || error.name === 'AssertionError') return 'upstream_malformed'
+  if (error.name === 'HTTPParserError' || code.startsWith('HPE_') || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_HEADERS_OVERFLOW' || error.name === 'AssertionError') return 'upstream_malformed'
   return 'internal_error'
 }
