@@ -96,7 +96,7 @@ for (const [name, start] of transports) {
     })
 
     t.test('a head that drips longer than the limit: 504', async (t) => {
-      script(answers.slow([...'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'], 40))
+      script(answers.slow('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'.split(''), 40))
       t.equal((await exchange(proxy.address, request('GET /'))).status, 504)
       await nextPasses(t)
     })

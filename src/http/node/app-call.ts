@@ -48,6 +48,7 @@ export class AppCall {
   #controller: Dispatcher.DispatchController | undefined
   #information = 0
   #answered = false
+  #headSeen = false
   #retried = false
   #over = false
 
@@ -103,8 +104,10 @@ export class AppCall {
       },
       onResponseStart: (controller, status, _headers, statusText) => {
         if (this.#over) return
-        if (status >= 200) this.#events.head(status, statusText ?? '', controller.rawHeaders)
-        else if (++this.#information > MOST_INFORMATION) this.#fail('upstream_malformed')
+        if (status >= 200) {
+          this.#headSeen = true
+          this.#events.head(status, statusText ?? '', controller.rawHeaders)
+        } else if (++this.#information > MOST_INFORMATION) this.#fail('upstream_malformed')
         else this.#events.information(status, controller.rawHeaders)
       },
       onResponseData: (controller, chunk) => {
@@ -131,7 +134,7 @@ export class AppCall {
       this.#connection = undefined
       if (this.start()) return
     }
-    this.#fail(reasonOf(error))
+    this.#fail(reasonOf(error, this.#headSeen))
   }
 
   #fail(reason: Reason): void {
@@ -150,12 +153,12 @@ function isGone(error: Error): boolean {
 }
 
 /** undici's errors in our words. */
-function reasonOf(error: Error): Reason {
+function reasonOf(error: Error, headSeen: boolean): Reason {
   if (error instanceof ConnectError) return error.timedOut ? 'upstream_timeout' : 'upstream_unreachable'
   if (isGone(error)) return 'upstream_reset'
   const code = codeOf(error)
-  // The body was shorter than said: the connection ended within it.
-  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return 'upstream_reset'
+  // After the head: the body was shorter than said, the connection ended within it. Before: a malformed head that has a length, too.
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return headSeen ? 'upstream_reset' : 'upstream_malformed'
   if (error.name === 'HTTPParserError' || code.startsWith('HPE_') || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_HEADERS_OVERFLOW' || error.name === 'AssertionError') return 'upstream_malformed'
   return 'internal_error'
 }
