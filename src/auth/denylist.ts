@@ -29,20 +29,22 @@ export interface DenylistDeps {
   readonly interval?: number
 }
 
-/** Compiled entries. A name is one of: jti, subject, key ID, and issuer and subject for `issuedBefore`. */
+/** Stands for "every issuer" or "every subject": no name can be taken for it. */
+const ANY = Symbol('any')
+/** Issuer (configured name or `iss`), then subject, to the Unix second before which a token is too old. */
+type BySubject = Map<string | typeof ANY, number>
+type Times = Map<string | typeof ANY, BySubject>
+
+/** Compiled entries. */
 interface Entries {
   readonly jti: Set<string>
   readonly sub: Set<string>
   readonly kid: Set<string>
-  /** Issuer and subject (each may be any) to the Unix second before which a token is too old. */
-  readonly issuedBefore: Map<string, number>
+  readonly issuedBefore: Times
   readonly size: number
 }
 
 type Row = NonNullable<DenylistConfig['issuedBefore']>[number]
-
-/** A JSON pair, so that no issuer and subject can be taken for another pair. null stands for any. */
-const pair = (issuer: string | null, subject: string | null): string => JSON.stringify([issuer, subject])
 
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
 
@@ -53,15 +55,21 @@ function seconds(time: Row['time']): number {
   throw new Error(`issuedBefore time ${JSON.stringify(time)} is neither Unix seconds nor RFC 3339 such as 2026-01-31T12:00:00Z`)
 }
 
+function compileTimes(rows: readonly Row[]): Times {
+  const times: Times = new Map()
+  for (const { issuer = ANY, sub = ANY, time } of rows) {
+    const bySubject = times.get(issuer) ?? new Map() as BySubject
+    times.set(issuer, bySubject.set(sub, Math.max(seconds(time), bySubject.get(sub) ?? -Infinity)))
+  }
+  return times
+}
+
 function compile(lists: readonly DenylistConfig[]): Entries {
   const all = <K extends 'jti' | 'sub' | 'kid'>(name: K): Set<string> => new Set(lists.flatMap((list) => list[name] ?? []))
-  const issuedBefore = new Map<string, number>()
-  for (const row of lists.flatMap((list) => list.issuedBefore ?? [])) {
-    const at = pair(row.issuer ?? null, row.sub ?? null)
-    issuedBefore.set(at, Math.max(seconds(row.time), issuedBefore.get(at) ?? -Infinity))
-  }
   const [jti, sub, kid] = [all('jti'), all('sub'), all('kid')]
-  return { jti, sub, kid, issuedBefore, size: jti.size + sub.size + kid.size + issuedBefore.size }
+  const issuedBefore = compileTimes(lists.flatMap((list) => list.issuedBefore ?? []))
+  const times = [...issuedBefore.values()].reduce((sum, bySubject) => sum + bySubject.size, 0)
+  return { jti, sub, kid, issuedBefore, size: jti.size + sub.size + kid.size + times }
 }
 
 /** Reads the file's text. YAML is loaded only for a file that is not JSON. */
@@ -97,18 +105,12 @@ function compileFile(path: string, inline: DenylistConfig, list: DenylistConfig)
   }
 }
 
-/** The times at which a token of this principal counts as issued too early; each row that applies. */
-function tooOld({ issuedBefore }: Entries, { issuer, subject, issuedAt, claims }: Principal): boolean {
-  const issuers = [null, issuer, claims.iss as string]
-  const subjects = subject === undefined ? [null] : [null, subject]
-  for (const iss of issuers) {
-    for (const sub of subjects) {
-      const time = issuedBefore.get(pair(iss, sub))
-      // A token that does not say when it was issued may have been issued before.
-      if (time !== undefined && (issuedAt === undefined || issuedAt < time)) return true
-    }
-  }
-  return false
+/** Whether a token was issued before any time that applies to it. One that does not say when it was issued may have been. */
+function tooOld(times: Times, { issuer, subject, issuedAt, claims }: Principal): boolean {
+  const before = (time: number | undefined): boolean => time !== undefined && (issuedAt === undefined || issuedAt < time)
+  const covers = (bySubject: BySubject | undefined): boolean =>
+    bySubject !== undefined && (before(bySubject.get(ANY)) || (subject !== undefined && before(bySubject.get(subject))))
+  return covers(times.get(ANY)) || covers(times.get(issuer)) || covers(times.get(claims.iss as string))
 }
 
 function find(entries: Entries, principal: Principal): string | undefined {
@@ -116,7 +118,7 @@ function find(entries: Entries, principal: Principal): string | undefined {
   if (typeof claims.jti === 'string' && entries.jti.has(claims.jti)) return 'jti'
   if (subject !== undefined && entries.sub.has(subject)) return 'sub'
   if (kid !== undefined && entries.kid.has(kid)) return 'kid'
-  if (entries.issuedBefore.size > 0 && tooOld(entries, principal)) return 'issuedBefore'
+  if (entries.issuedBefore.size > 0 && tooOld(entries.issuedBefore, principal)) return 'issuedBefore'
   return undefined
 }
 
