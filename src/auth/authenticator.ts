@@ -76,7 +76,16 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
   const standing = (verified: Verified, { rules, keySet }: Trusted, nowMs: number): Denial | undefined => {
     const { key } = verified.proof
     if (!keySet.holds(key)) return deny(keySet.status().usable ? 'key_unknown' : 'keys_unavailable', 'the key that signed it is gone')
-    return rules.checkTime(verified.claims, nowMs) ?? denylist?.check(verified)
+    return rules.checkTime(verified.claims, nowMs) ?? revoked(verified)
+  }
+
+  /** Looks a token up in the deny-list, once for each edition of it: what a list says of a token does not change with time. */
+  const revoked = (verified: Verified): Denial | undefined => {
+    const { proof } = verified
+    if (!denylist || proof.cleared === denylist.edition) return undefined
+    const denial = denylist.check(verified)
+    if (!denial) proof.cleared = denylist.edition
+    return denial
   }
 
   /** Takes a token apart as far as its issuer's name. */
@@ -106,7 +115,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       algorithm: alg,
       expiresAt: claims.exp as number,
       issuedAt: claims.iat as number | undefined,
-      proof: { key, rules: rules.identity, typ },
+      proof: { key, rules: rules.identity, typ, cleared: undefined },
     }
     const fallen = standing(verified, trusted, clock.now())
     if (fallen) return fallen

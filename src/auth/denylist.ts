@@ -19,6 +19,8 @@ export interface DenylistStatus {
 export interface Denylist {
   /** Looks at what the token says, never at its bytes: another encoding or signature of the same token is the same token. */
   check(principal: Principal): Denial | undefined
+  /** Another object after each change: a principal that one edition let pass need not be looked up in it again. */
+  readonly edition: object
   status(): DenylistStatus
   close(): void
 }
@@ -132,6 +134,8 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
   const { log, interval = 250 } = deps
   const { file, ...inline } = config ?? {}
   let entries = compile([inline])
+  // Not the entries themselves: cached principals hold on to it, and must not keep an old list alive.
+  let edition = {}
   let lastError: string | undefined
   let version = 0
 
@@ -143,6 +147,7 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
     const next = compileFile(path, inline, list)
     if (mine !== version) return // a newer change overtook this one
     entries = next
+    edition = {}
     lastError = undefined
     log?.info('deny-list in force', { file: path, entries: entries.size })
   }
@@ -172,6 +177,7 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
       const by = find(entries, principal)
       return by === undefined ? undefined : deny('token_revoked', by)
     },
+    get edition() { return edition },
     status: () => ({ entries: entries.size, lastError }),
     close: () => { close() },
   }

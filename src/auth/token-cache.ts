@@ -11,6 +11,8 @@ export interface Verified extends Principal {
     readonly rules: string
     /** `typ` of the header, for a check under other rules. */
     readonly typ: string | undefined
+    /** The edition of the deny-list that let it pass last. */
+    cleared: object | undefined
   }
 }
 

@@ -129,6 +129,7 @@ t.test('never a verdict that a fresh verification would not give: time both ways
     let denied: string[] = []
     const denylist: Denylist = {
       check: (principal) => denied.includes(principal.claims.jti as string) ? deny('token_revoked') : undefined,
+      get edition() { return denied },
       status: () => ({ entries: denied.length, lastError: undefined }),
       close: () => {},
     }
