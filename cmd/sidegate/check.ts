@@ -3,20 +3,40 @@ import type { CommandModule } from 'yargs'
 interface Options {
   files: string[]
   strict: boolean
+  cluster: boolean
+  output: 'text' | 'json'
+  kubeconfig: string | undefined
+  namespace: string | undefined
 }
 
-/** `sidegate check FILE...`: every problem of sidecar configurations, with line, path and fix. */
+async function checkFilesOf({ files, strict, output }: Options): Promise<boolean> {
+  if (files.length === 0) throw new Error('name the configuration files to check: sidegate check FILE..., or check a cluster: sidegate check --cluster')
+  if (output === 'json') throw new Error('--output json is for --cluster')
+  const { checkFiles } = await import('../../src/config/check.ts')
+  return checkFiles(files, strict, console.log)
+}
+
+async function checkClusterOf({ files, strict, output, kubeconfig, namespace }: Options): Promise<boolean> {
+  if (files.length > 0) throw new Error('check files or a cluster, not both: leave out the file names or --cluster')
+  const { checkCluster } = await import('../../src/injector/cluster-check.ts')
+  return checkCluster({ kubeconfig, namespace, output, strict }, console.log)
+}
+
+/** `sidegate check FILE...`: every problem of sidecar configurations, with line, path and fix. `sidegate check --cluster`: every hole of a cluster. */
 const command: CommandModule<object, Options> = {
   command: 'check [files..]',
-  describe: 'Check sidecar configuration files: every problem at once, with its line and a fix',
+  describe: 'Check sidecar configuration files, or a cluster: every problem at once, with its place and a fix',
   builder: (args) => args
     .positional('files', { type: 'string', array: true, default: [], describe: 'JSON or YAML files' })
-    .option('strict', { type: 'boolean', default: false, describe: 'Fail on warnings, too' })
-    .example('$0 check sidegate.yaml', 'exit code 0 if the sidecar would take it, 1 if not'),
-  handler: async ({ files, strict }) => {
-    if (files.length === 0) throw new Error('name the configuration files to check: sidegate check FILE...')
-    const { checkFiles } = await import('../../src/config/check.ts')
-    process.exitCode = await checkFiles(files, strict, console.log) ? 0 : 1
+    .option('strict', { type: 'boolean', default: false, describe: 'Fail on warnings and notes, too' })
+    .option('cluster', { type: 'boolean', default: false, describe: 'Look for holes in the cluster that the kubeconfig names' })
+    .option('output', { choices: ['text', 'json'] as const, default: 'text' as const, describe: 'With --cluster' })
+    .option('kubeconfig', { type: 'string', describe: 'With --cluster; default: $KUBECONFIG, ~/.kube/config' })
+    .option('namespace', { type: 'string', alias: 'n', describe: 'With --cluster: the release namespace, where it cannot be found by itself' })
+    .example('$0 check sidegate.yaml', 'exit code 0 if the sidecar would take it, 1 if not')
+    .example('$0 check --cluster', 'exit code 0 if there is no hole, 1 if there is one'),
+  handler: async (options) => {
+    process.exitCode = await (options.cluster ? checkClusterOf(options) : checkFilesOf(options)) ? 0 : 1
   },
 }
 

@@ -21,13 +21,16 @@ export interface AdmitOptions {
   readonly sourceName: string
 }
 
+/** Called for pods that say nothing in a namespace labelled `sidegate.dev/inject: enabled`. */
+export const OPT_IN_PATH = '/mutate/namespace'
+
 type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
 
 /**
  * Makes the function that answers reviews.
  * @returns an answer for everything: what cannot be prepared is denied with the reason
  */
-export function createAdmission(options: AdmitOptions): (body: unknown) => Promise<AdmissionResponse | { readonly malformed: string }> {
+export function createAdmission(options: AdmitOptions): (body: unknown, path: string) => Promise<AdmissionResponse | { readonly malformed: string }> {
   const { settings, source, guarantee, surroundings, events, metrics, log, sourceName } = options
   const count = (outcome: string) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
 
@@ -79,8 +82,8 @@ export function createAdmission(options: AdmitOptions): (body: unknown) => Promi
     return withWarnings(body, warnings)
   }
 
-  return async (body) => {
-    const reviewed = review(body, settingsNow(), { optIn: true })
+  return async (body, path) => {
+    const reviewed = review(body, settingsNow(), { optIn: path === OPT_IN_PATH })
     if ('malformed' in reviewed) {
       count('malformed')
       return reviewed

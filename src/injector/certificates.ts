@@ -10,6 +10,7 @@ import { advance, bundleHas, decodeState, encodeState, trustBundle, type Authori
 import { ensure, type Kube } from '../kube/client.ts'
 import type { Secret } from '../kube/types.ts'
 import { MANAGED_BY, MANAGED_BY_LABEL } from './names.ts'
+import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { publishTrust, publishedBundle } from './trust.ts'
 
 /** Keeps a certificate; `settle` is idempotent and level-triggered: call it as often as you like. */
@@ -34,6 +35,8 @@ export interface SelfSignedOptions {
   /** DNS names and IPs for the leaf. */
   readonly names: readonly string[]
   readonly policy: RotationPolicy
+  /** Of the Secret. */
+  readonly owner: Owner
   readonly clock: Clock
   readonly log: Log
   readonly onLeaf: (leaf: KeyPair) => void
@@ -49,7 +52,7 @@ interface Leaf {
 
 /** Keeps an authority of our own in a Secret shared with the other replicas, and one leaf in memory. */
 export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
-  const { kube, namespace, secret, configuration, names, policy, clock, log, onLeaf } = options
+  const { kube, namespace, secret, configuration, names, policy, owner, clock, log, onLeaf } = options
   const ref = { resource: 'secrets', namespace, name: secret } as const
   let known: AuthorityState | undefined
   let leaf: Leaf | undefined
@@ -62,11 +65,11 @@ export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
       // A Secret that was deleted or spoilt is written again as we knew it: what trusts the old authority goes on doing so.
       if (current && !stored) log.error('the authority\'s Secret was not usable and is written anew', { secret })
       const next = await advance(stored ?? known, clock.now(), policy, (cert) => bundle !== undefined && bundleHas(bundle, cert))
-      if (stored && next === stored) return undefined
+      if (stored && current && next === stored && hasOwner(current, owner.current())) return undefined
       log.info('webhook authority changed', { secret, rotating: next.next !== undefined, previous: next.previous.length })
       return {
         ...current, type: current?.type ?? 'Opaque', data: encodeState(next),
-        metadata: { ...current?.metadata, name: secret, namespace, labels: { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
+        metadata: { ...current?.metadata, name: secret, namespace, labels: { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }, ...ownedBy(owner.current()) },
       }
     })
     return decodeState(object?.data)!
@@ -84,6 +87,7 @@ export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
 
   return {
     async settle() {
+      await owner.refresh()
       known = await agree(await publishedBundle(kube, configuration))
       // Trust first, serve after.
       published = await publishTrust(kube, configuration, async () => {

@@ -1,6 +1,7 @@
 /** What the ConfigMap copy of one namespace should hold: a function of what it holds, what is in use there, and what is accepted. */
-import type { ConfigMap } from '../kube/types.ts'
+import type { ConfigMap, OwnerReference } from '../kube/types.ts'
 import type { Accepted } from './source-config.ts'
+import { hasOwner, ownedBy } from './owners.ts'
 import { CONFIG_COPY, MANAGED_BY, MANAGED_BY_LABEL, profileKey } from './names.ts'
 
 /** On the copy: JSON, profile to the time (RFC 3339) since when no pod of the namespace uses it. */
@@ -15,6 +16,7 @@ export interface CopyNeeds {
   readonly now: number
   /** How long an unused profile stays: a pod that another replica admits at this moment is not in anybody's cache yet. */
   readonly keepMs: number
+  readonly owner?: OwnerReference | undefined
 }
 
 export type CopyPlan =
@@ -66,13 +68,13 @@ export function planCopy(current: ConfigMap | undefined, needs: CopyNeeds): Copy
   const annotations = Object.keys(unused).length === 0 ? others : { ...others, [UNUSED_ANNOTATION]: JSON.stringify(unused) }
   const labels = { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
   const right = current && sameFields(current.data, data) && sameFields(current.metadata.annotations, annotations) && sameFields(current.metadata.labels, labels)
-    && !('binaryData' in current)
+    && !('binaryData' in current) && hasOwner(current, needs.owner)
   if (right) return { kind: 'right' }
   return {
     kind: 'write',
     copy: {
       apiVersion: 'v1', kind: 'ConfigMap', data,
-      metadata: { ...(current ? identity(current) : {}), name: CONFIG_COPY, namespace: needs.namespace, labels, annotations },
+      metadata: { ...(current ? identity(current) : {}), name: CONFIG_COPY, namespace: needs.namespace, labels, annotations, ...ownedBy(needs.owner) },
     },
   }
 }

@@ -10,6 +10,7 @@ import type { ConfigMap, KubeObject, NetworkPolicy } from '../kube/types.ts'
 import { isDeepStrictEqual } from 'node:util'
 import { planCopy, type CopyPlan } from './copies.ts'
 import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from './names.ts'
+import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
 import type { Accepted } from './source-config.ts'
 
@@ -21,6 +22,7 @@ export interface GuaranteeOptions {
   /** Injected pods, metadata only. */
   readonly pods: Informer<KubeObject>
   readonly accepted: () => Accepted | undefined
+  readonly owner: Owner
   readonly policy: NetworkPolicyOptions & { readonly mode: 'manage' | 'require' | 'off' }
   /** How long what is unused stays, milliseconds. */
   readonly keepMs: number
@@ -48,14 +50,14 @@ export function profileOfPod(pod: KubeObject): string {
   return pod.metadata.annotations?.[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE
 }
 
-export function createGuarantee({ kube, copies, policies, pods, accepted, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
+export function createGuarantee({ kube, copies, policies, pods, accepted, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
   const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
   const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
 
   function plan(namespace: string, current: ConfigMap | undefined, admitting?: string): CopyPlan {
     const used = new Set(pods.list(namespace).map(profileOfPod))
     if (admitting !== undefined) used.add(admitting)
-    return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs })
+    return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs, owner: owner.current() })
   }
 
   async function writeCopy(namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<ConfigMap | undefined> {
@@ -72,13 +74,13 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, policy
   }
 
   const policyIsRight = (namespace: string, current: NetworkPolicy | undefined): boolean =>
-    current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec)
+    current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
 
   async function writePolicy(namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
     const wanted = networkPolicy(namespace, policy)
     await ensure<NetworkPolicy>(kube, policyRef(namespace), (current) => {
       if (policyIsRight(namespace, current)) return undefined
-      return { ...wanted, metadata: { ...current?.metadata, ...wanted.metadata, labels: { ...current?.metadata.labels, ...wanted.metadata.labels } } }
+      return { ...wanted, metadata: { ...current?.metadata, ...wanted.metadata, labels: { ...current?.metadata.labels, ...wanted.metadata.labels }, ...ownedBy(owner.current()) } }
     }, { signal, known })
   }
 
@@ -150,6 +152,7 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, policy
     },
     async reconcile(namespace) {
       const copy = copies.get(CONFIG_COPY, namespace)
+      if (plan(namespace, copy).kind !== 'right' || !policyIsRight(namespace, policies?.get(NETWORK_POLICY, namespace))) await owner.refresh()
       const next = plan(namespace, copy)
       if (next.kind === 'write') {
         await writeCopy(namespace, undefined, undefined, copy)

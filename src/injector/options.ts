@@ -51,6 +51,10 @@ export const controllerSchema = v.strictObject({
   cleanup: v.optional(v.strictObject({ after: duration('10m') }), {}),
   admission: v.optional(v.strictObject({ deadline: duration('3s') }), {}),
   shutdown: v.optional(v.strictObject({ delay: duration('5s'), grace: duration('20s') }), {}),
+  owners: v.optional(v.strictObject({
+    clusterRole: v.optional(text, 'sidegate-controller'),
+    serviceAccount: v.optional(text, 'sidegate-controller'),
+  }), {}),
   events: v.optional(v.boolean(), true),
   log: v.optional(v.strictObject({ level: v.optional(v.picklist(LOG_LEVELS), 'info') }), {}),
   sidecar: injectorSettingsSchema,

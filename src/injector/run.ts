@@ -16,6 +16,7 @@ import { startHealthServer } from './health-server.ts'
 import { keepMounted } from './mounted-certificate.ts'
 import { ACCEPTED_CONFIG, CONFIG_COPY, INJECTED_LABEL, NETWORK_POLICY } from './names.ts'
 import type { Completed } from './options.ts'
+import { trackOwner, type Owner } from './owners.ts'
 import { createReconcileQueue } from './reconcile-queue.ts'
 import { supportsNativeSidecar, type InjectorSettings } from './settings.ts'
 import { createSource } from './source.ts'
@@ -62,7 +63,7 @@ function settingsOf({ options, nativeByVersion }: Completed, kube: Kube, log: Lo
   }
 }
 
-function certificateKeeper({ options, namespace }: Completed, kube: Kube, clock: Clock, log: Log, onLeaf: (leaf: KeyPair) => void): CertificateKeeper {
+function certificateKeeper({ options, namespace }: Completed, kube: Kube, owner: Owner, clock: Clock, log: Log, onLeaf: (leaf: KeyPair) => void): CertificateKeeper {
   const { webhook, certificates } = options
   if (certificates.mode !== 'self') {
     const publish = certificates.mode === 'provided' ? { kube, configuration: webhook.configuration } : undefined
@@ -70,7 +71,7 @@ function certificateKeeper({ options, namespace }: Completed, kube: Kube, clock:
   }
   const host = `${webhook.service}.${namespace}`
   return keepSelfSigned({
-    kube, namespace, clock, log, onLeaf,
+    kube, namespace, owner, clock, log, onLeaf,
     secret: certificates.secret,
     configuration: webhook.configuration,
     names: [`${host}.svc`, host, webhook.service, `${host}.svc.cluster.local`, ...webhook.extraNames],
@@ -88,7 +89,9 @@ export async function startController(completed: Completed, { log, clock = syste
   const kube = createKube(await connect(completed.kubeconfig))
   const events: Events = options.events ? createEvents(kube, clock, log, completed.replica) : noEvents
   const settings = settingsOf(completed, kube, log)
-  await settings.refresh()
+  const owner = trackOwner(kube, { resource: 'clusterroles', name: options.owners.clusterRole }, clock, log)
+  const localOwner = trackOwner(kube, { resource: 'serviceaccounts', namespace, name: options.owners.serviceAccount }, clock, log)
+  await Promise.all([settings.refresh(), owner.refresh(), localOwner.refresh()])
 
   const informers: Informer<KubeObject>[] = []
   function watch<T extends KubeObject>(...[resource, selection, onChange]: [
@@ -107,7 +110,7 @@ export async function startController(completed: Completed, { log, clock = syste
     : watch<NetworkPolicy>('networkpolicies', {}, (policy) => { if (policy.metadata.name === NETWORK_POLICY) touched(policy) })
   const services = watch<Service>('services', {})
   const guarantee = createGuarantee({
-    kube, copies, pods, policies, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
+    kube, copies, pods, policies, owner, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
     deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
@@ -121,12 +124,14 @@ export async function startController(completed: Completed, { log, clock = syste
     metrics.series('sidegate_reconcile_total', wrote ? 'written' : 'right').value += 1
     return wrote
   }, clock, log)
-  const reconcileAll = () => { for (const name of guarantee.namespaces()) namespaces.add(name) }
+  const reconcileAll = () => {
+    void owner.refresh().then(() => { for (const name of guarantee.namespaces()) namespaces.add(name) })
+  }
 
   // Their configuration.
   const sourceName = options.source.configMap
   const sourceWatch = watch<ConfigMap>('configmaps', { namespace, ...named(sourceName) }, () => { work.add('source') })
-  const source = createSource({ kube, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, log, metrics, events, onAccepted: reconcileAll })
+  const source = createSource({ kube, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, log, metrics, events, onAccepted: reconcileAll })
 
   // The webhook.
   const admit = createAdmission({
@@ -136,7 +141,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const { promise: ready, resolve: markReady, reject: markFailed } = Promise.withResolvers<Address>()
   let server: Promise<WebhookServer> | undefined
   let draining = false
-  const keeper = certificateKeeper(completed, kube, clock, log, (certificate) => {
+  const keeper = certificateKeeper(completed, kube, localOwner, clock, log, (certificate) => {
     const onAnswer = (status: number, seconds: number) => { metrics.histogram('sidegate_admission_seconds', String(status)).observe(seconds) }
     if (server) {
       server.then((running) => { running.setCertificate(certificate) }).catch((error: Error) => { log.error('certificate not usable', { error: error.message }) })

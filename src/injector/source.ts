@@ -8,6 +8,7 @@ import { ensure, type Kube } from '../kube/client.ts'
 import type { ConfigMap } from '../kube/types.ts'
 import type { Events } from './events.ts'
 import { MANAGED_BY, MANAGED_BY_LABEL } from './names.ts'
+import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { compileSource, sourceHash, type Accepted, type SourceData } from './source-config.ts'
 
 /** On the source ConfigMap: JSON {@link SourceStatus}. */
@@ -38,6 +39,8 @@ export interface SourceOptions {
   /** Names of the source and of the ConfigMap with the last accepted one. */
   readonly source: string
   readonly acceptedName: string
+  /** Of the ConfigMap with the last accepted one. */
+  readonly owner: Owner
   readonly log: Log
   readonly metrics: Metrics
   readonly events: Events
@@ -48,7 +51,7 @@ export interface SourceOptions {
 // An annotation has room for 256 KiB together; people read the first few.
 const MAX_SAID = 20
 
-export function createSource({ kube, namespace, source, acceptedName, log, metrics, events, onAccepted }: SourceOptions): Source {
+export function createSource({ kube, namespace, source, acceptedName, owner, log, metrics, events, onAccepted }: SourceOptions): Source {
   let accepted: Accepted | undefined
   let problems: readonly string[] = ['it has not been read yet']
   let judged = false
@@ -68,13 +71,12 @@ export function createSource({ kube, namespace, source, acceptedName, log, metri
     if (compiled && 'profiles' in compiled) takeEffect(compiled)
   }
 
-  async function remember({ metadata: { uid, name }, data }: ConfigMap): Promise<void> {
-    // Goes with the source when the release is uninstalled.
-    const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name, uid: uid! }]
+  async function remember({ data }: ConfigMap): Promise<void> {
+    await owner.refresh()
     const wanted: SourceData = { issuers: data!['issuers']!, profiles: data!['profiles']! }
     await ensure<ConfigMap>(kube, { resource: 'configmaps', namespace, name: acceptedName }, (current) => {
-      if (current && sourceHash(current.data ?? {}) === sourceHash(wanted) && current.metadata.ownerReferences?.[0]?.uid === uid) return undefined
-      return { ...current, data: wanted, metadata: { ...current?.metadata, name: acceptedName, namespace, ownerReferences, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } } }
+      if (current && sourceHash(current.data ?? {}) === sourceHash(wanted) && hasOwner(current, owner.current())) return undefined
+      return { ...current, data: wanted, metadata: { ...current?.metadata, name: acceptedName, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY }, ...ownedBy(owner.current()) } }
     })
   }
 

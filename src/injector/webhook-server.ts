@@ -19,7 +19,7 @@ export interface WebhookServer {
 export interface WebhookOptions {
   readonly bind: Address
   /** From a parsed body to the AdmissionReview to answer with, or what is wrong with the body. A rejection is answered 500: the pod is refused. */
-  readonly admit: (body: unknown) => Promise<AdmissionResponse | { readonly malformed: string }>
+  readonly admit: (body: unknown, path: string) => Promise<AdmissionResponse | { readonly malformed: string }>
   readonly log: Log
   /** Called for every answer: HTTP status, seconds. */
   readonly onAnswer?: (status: number, seconds: number) => void
@@ -76,7 +76,7 @@ export async function startWebhookServer({ bind, admit, log, onAnswer = () => {}
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<number> {
     try {
       if (request.method !== 'POST') throw new Refusal(405, 'POST an AdmissionReview.')
-      const answer = await admit(parseBody(await readBody(request)))
+      const answer = await admit(parseBody(await readBody(request)), request.url?.split('?')[0] ?? '')
       if ('malformed' in answer) throw new Refusal(400, answer.malformed)
       send(response, 200, 'application/json', JSON.stringify(answer), closing)
       return 200

@@ -21,8 +21,9 @@ const [rate, seconds, size] = [Number(values.rate), Number(values.seconds), Numb
 const validity = { now: Date.now(), validityMs: 3_600_000 }
 const ca = await createAuthority('bench', validity)
 const log = createLog({ level: 'error' })
+const settings = injectorSettings({ image: 'sidegate:bench' })
 const admit = createAdmission({
-  settings: () => injectorSettings({ image: 'sidegate:bench' }),
+  settings: () => settings,
   source: { accepted: () => ({ profiles: new Map([['default', '{}']]), hash: 'bench', warnings: [] }), problems: () => [] },
   guarantee: { admit: () => Promise.resolve() },
   surroundings: () => [],

@@ -12,7 +12,8 @@ t.test('configuration', { skip: noApiServer }, async (t) => {
   t.teardown(() => api.down())
   const { kube } = api
   const [a, b] = [await freePort(api.host), await freePort(api.host)]
-  await api.apply(namespace('sidegate-system'), namespace('shop'), sourceConfig(), webhookConfiguration(api.host, a))
+  const clusterRole = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'sidegate-controller' }, rules: [] }
+  await api.apply(namespace('sidegate-system'), namespace('shop'), clusterRole, sourceConfig(), webhookConfiguration(api.host, a))
   await eventually(async () => { if ((await api.kubectl(['-n', 'shop', 'get', 'serviceaccount', 'default'])).code !== 0) throw new Error('no service account') })
   const settings = { cleanup: { after: '3s' } }
   const replicas: ControllerProcess[] = await Promise.all([startController(api, a, settings), startController(api, b, settings)])
@@ -136,6 +137,16 @@ t.test('configuration', { skip: noApiServer }, async (t) => {
     await kube.create('networkpolicies', applied)
     await eventually(() => kube.create('pods', pod('gitops', 'web')))
     t.pass('admitted with the policy in place')
+  })
+
+  await t.test('uninstall: with the chart\'s ClusterRole everything in the namespaces goes', async (t) => {
+    await Promise.all(replicas.map((replica) => replica.stop()))
+    const [owned, policyOwned] = [await copy(), await policy()]
+    t.match(owned?.metadata.ownerReferences, [{ kind: 'ClusterRole', name: 'sidegate-controller' }])
+    t.match(policyOwned?.metadata.ownerReferences, [{ kind: 'ClusterRole', name: 'sidegate-controller' }])
+    await kube.remove({ resource: 'clusterroles', name: 'sidegate-controller' })
+    await until(copy, (now) => now === undefined, 'the copy is still there')
+    await until(policy, (now) => now === undefined, 'the policy is still there')
   })
 })
 
