@@ -5,6 +5,7 @@
 import { builtin } from '../../lib/builtin.ts'
 import { REASONS, type Reason } from '../../telemetry/reason.ts'
 import type { Forward, Handler, Reply, RequestHead, Verdict } from '../contract.ts'
+import { FrameWatch } from '../frame-watch.ts'
 import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
 import { requestText, responseText, trailersText } from './head.ts'
@@ -19,6 +20,9 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'QUERY', 
 
 /** How long a request waits for a connection when the app's time is not limited. Milliseconds. */
 const QUEUE_TIMEOUT = 60_000
+
+/** A WebSocket close frame, unmasked as a server's is, with code 1008, policy violation (RFC 6455 sections 5.5.1, 7.4.1); latin1. */
+const CLOSE_1008 = '\x88\x02\x03\xf0'
 
 export class Exchange {
   readonly client: Client
@@ -40,6 +44,12 @@ export class Exchange {
   #headSent = false
   #chunked = false
   #tunnel = false
+  /** The response is a stream of events, or ends with its connection: a clean end tells its reader to ask again. */
+  #eventStream = false
+  /** Of a watched WebSocket: where the app's frames end. */
+  #frames: FrameWatch | undefined
+  /** Why it must end; it waits for the end of a frame. */
+  #lapsed: Reason | undefined
   #over = false
   #addedMs = 0
   /** When the sidecar's own share of the time began that is not yet added; 0: it is not ours now. */
@@ -182,10 +192,18 @@ export class Exchange {
     client.link.put(responseText(parser, framing, this.#forward!, { method: head.method, close, chunked: this.#chunked, upgrade: undefined }))
     this.#status = parser.status
     this.#headSent = true
+    if (this.#forward!.watched) this.#eventStream = framing.kind === CLOSE || isEventStream(parser.headers)
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {
     const { link } = this.client
+    if (this.#frames) {
+      const boundary = this.#frames.take(bytes.subarray(from, to), this.#lapsed !== undefined)
+      if (boundary !== undefined) {
+        link.putBytes(bytes, from, from + boundary)
+        return this.#sayLapsed()
+      }
+    }
     if (this.#chunked) putChunk(link, bytes, 0, [from, to])
     else link.putBytes(bytes, from, to)
     this.client.written()
@@ -215,6 +233,7 @@ export class Exchange {
     if (protocol === undefined || framing.upgrade.toLowerCase() !== protocol || !hasToken(framing.connection, 'upgrade')) return false
     client.link.put(responseText(parser, framing, this.#forward!, { method: this.head.method, close: false, chunked: false, upgrade: protocol }))
     this.#status = 101
+    if (this.#forward!.watched && protocol === 'websocket') this.#frames = new FrameWatch()
     this.#headSent = this.#tunnel = true
     client.startTunnel()
     return true
@@ -285,16 +304,32 @@ export class Exchange {
 
   /** Asks whether it may still live. */
   look(): void {
-    const reason = this.#handler.lapsed(this.#forward!, Date.now())
-    if (reason === undefined || this.#over) return
-    if (!this.#headSent) return this.fail(reason)
+    if (this.#over) return
+    const reason = this.#lapsed ?? this.#handler.lapsed(this.#forward!, Date.now())
+    if (reason === undefined) return
+    // Asked again and still here: the app's frame does not end.
+    if (this.#lapsed) return this.fail(reason)
+    this.#lapsed = reason
+    if (this.#tunnel) {
+      if (this.#frames?.sound !== true) this.fail(reason)
+      else if (this.#frames.atBoundary) this.#sayLapsed()
+    } else if (this.#headSent && this.#eventStream && this.#chunked) {
+      this.client.link.put('0\r\n\r\n')
+      this.#endLapsed(reason)
+    } else this.fail(reason)
+  }
+
+  /** A WebSocket whose token lapsed, between two frames of the app's: its client is told by a close frame. */
+  #sayLapsed(): void {
+    this.client.link.put(CLOSE_1008)
+    this.#endLapsed(this.#lapsed!)
+  }
+
+  #endLapsed(reason: Reason): void {
     this.upstream?.abandon()
     this.upstream = undefined
-    // A chunked stream can end as if it were complete, so that an event source asks again; anything else has to break.
-    if (this.#chunked) this.client.link.put('0\r\n\r\n')
     this.#finish(reason)
-    if (this.#chunked) this.client.hangUp()
-    else this.client.break()
+    this.client.hangUp()
   }
 
   #finish(failed: Reason | undefined): void {
@@ -312,6 +347,10 @@ export class Exchange {
       // Counting must never hurt the exchange; the handler promises not to throw.
     }
   }
+}
+
+function isEventStream(headers: readonly string[]): boolean {
+  return headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-type' && headers[at + 1]!.startsWith('text/event-stream'))
 }
 
 /** One chunk of all the pieces (RFC 9112 section 7.1). */

@@ -1,6 +1,6 @@
 /** Boundaries between WebSocket frames, found whatever the pieces. */
 import t from 'tap'
-import { FrameWatch } from '../../../src/http/node/frame-watch.ts'
+import { FrameWatch } from '../../src/http/frame-watch.ts'
 
 function frame(size: number): Buffer {
   const header = size < 126 ? Buffer.from([0x82, size]) : size < 65_536 ? Buffer.from([0x82, 126, size >> 8, size & 255]) : Buffer.from([0x82, 127, 0, 0, 0, 0, 0, size >> 16, (size >> 8) & 255, size & 255])
