@@ -15,6 +15,11 @@ find "$root" -type f -name '*.so*' -o -type f -name nft | while read -r file; do
   | sed 's/[:,].*//' | sort -u | xargs -r dpkg-query -W -f '${Package} ${Version}\n' | sort -u > "$root/usr/share/sidegate/debian-packages"
 # Names are resolved by /etc/hosts, then DNS; without this file the C library asks DNS first.
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
+# nft reads protocol names from here.
+echo 'icmp 1 ICMP
+tcp 6 TCP
+udp 17 UDP
+ipv6-icmp 58 IPv6-ICMP' > "$root/etc/protocols"
 echo 'root:x:0:0::/:/none
 sidegate:x:65532:65532::/app:/none' > "$root/etc/passwd"
 echo 'root:x:0:
