@@ -162,7 +162,7 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
   return ({ target, headers }) => {
     const found: Finding[] = []
     let edits: HeaderEdit[] | undefined
-    const seen = new Set<HeaderPlace>()
+    let seen: HeaderPlace[] | undefined
 
     for (let index = 0; index < headers.length; index += 2) {
       const name = headers[index]!
@@ -181,8 +181,8 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
       }
       if (readHeader(value, match.place, found)) (edits ??= []).push({ index, value: undefined, always: false })
       // A second line of a header that may be there once (RFC 9110 section 5.3), even an equal one, is read differently by different readers.
-      if (seen.has(match.place)) found.push(deny('token_ambiguous', 'the header is repeated'))
-      seen.add(match.place)
+      if (seen?.includes(match.place)) found.push(deny('token_ambiguous', 'the header is repeated'))
+      seen = [...seen ?? [], match.place]
     }
 
     const rest = queries.length > 0 ? takeQuery(target, queries, found) : target
