@@ -144,11 +144,11 @@ export async function runSidecar(args: readonly string[]): Promise<{ code: numbe
 /**
  * Starts the sidecar as a process of its own and waits for its ready line.
  * @param configFile path of its configuration; see {@link writeConfig}
- * @param stdout a file descriptor instead of a pipe; then nobody sees a ready line, so it is waited for `started`, and the addresses are unknown
  * @throws when it ends instead
  */
-export async function spawnSidecar(configFile: string, { args = [], ...silent }: { args?: readonly string[], stdout?: number, started?: () => Promise<boolean> } = {}): Promise<SpawnedSidecar> {
-  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: cleanEnv() })
+export async function spawnSidecar(configFile: string, { args = [], node = [], env = {}, ...silent }: SpawnOptions = {}): Promise<SpawnedSidecar> {
+  const [program, entry] = SIDECAR_COMMAND
+  const child = spawn(program, [...node, entry, '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } })
   const errors = collect(child.stderr!)
   const lines: LogLine[] = []
   let rest = ''
@@ -178,6 +178,17 @@ export async function spawnSidecar(configFile: string, { args = [], ...silent }:
       await end
     },
   }
+}
+
+interface SpawnOptions {
+  /** Further arguments of the sidecar. */
+  readonly args?: readonly string[]
+  /** Arguments of Node. */
+  readonly node?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** A file descriptor instead of a pipe. Then nobody sees a ready line: it is waited for `started`, and the addresses are unknown. */
+  readonly stdout?: number
+  readonly started?: () => Promise<boolean>
 }
 
 interface ReadyLine {
