@@ -146,9 +146,8 @@ export async function runSidecar(args: readonly string[]): Promise<{ code: numbe
  * @param configFile path of its configuration; see {@link writeConfig}
  * @throws when it ends instead
  */
-export async function spawnSidecar(configFile: string, { args = [], node = [], env = {}, ...silent }: SpawnOptions = {}): Promise<SpawnedSidecar> {
-  const [program, entry] = SIDECAR_COMMAND
-  const child = spawn(program, [...node, entry, '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } })
+export async function spawnSidecar(configFile: string, { args = [], node = [], env = {}, entry = SIDECAR_COMMAND[1], ...silent }: SpawnOptions = {}): Promise<SpawnedSidecar> {
+  const child = spawn(SIDECAR_COMMAND[0], [...node, entry, '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } })
   const errors = collect(child.stderr!)
   const lines: LogLine[] = []
   let rest = ''
@@ -186,6 +185,8 @@ interface SpawnOptions {
   /** Arguments of Node. */
   readonly node?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Another program: the built one. */
+  readonly entry?: string
   /** A file descriptor instead of a pipe. Then nobody sees a ready line: it is waited for `started`, and the addresses are unknown. */
   readonly stdout?: number
   readonly started?: () => Promise<boolean>
