@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { asksForSidecar, readChoices, type Choices } from './annotations.ts'
 import { adopt, podArgument, sidecarContainer } from './container.ts'
 import { CONFIG_COPY, CONFIG_VOLUME, DEFAULT_CONTAINER_ANNOTATION, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, ORIGINAL_ANNOTATION, REDIRECT_CONTAINER, SIDECAR_CONTAINER } from './names.ts'
-import { writeOriginal, type Absent, type Original } from './original.ts'
+import { readOriginal, writeOriginal, type Absent, type Original } from './original.ts'
 import { asPod, isRefusal, type Container, type Metadata, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { planPorts, type ProtectedPort } from './ports.ts'
 import { redirectContainer } from './redirect.ts'
@@ -44,7 +44,7 @@ export function inject(value: unknown, settings: InjectorSettings, { optIn = fal
   if (isRefusal(ports)) return ports
   const rewritten = rewriteContainers(before.spec, choices, ports)
   if (isRefusal(rewritten)) return rewritten
-  const result = adoptAll(assemble({ before, choices, ports, rewritten, settings }), pod)
+  const result = adoptAll(assemble({ before, choices, ports, rewritten, settings, absent: previouslyAbsent(pod) }), pod)
   if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }
   return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports) }
 }
@@ -61,6 +61,13 @@ interface Plan {
   readonly ports: readonly ProtectedPort[]
   readonly rewritten: Rewritten
   readonly settings: InjectorSettings
+  readonly absent: readonly Absent[]
+}
+
+/** What was not there at the first injection: others, the ServiceAccount plugin for one, may have made it since. */
+function previouslyAbsent(pod: Pod): readonly Absent[] {
+  const original = readOriginal(pod)
+  return original && !isRefusal(original) ? original.absent : []
 }
 
 function assemble(plan: Plan): Pod {
@@ -68,7 +75,7 @@ function assemble(plan: Plan): Pod {
   const added = additions(plan)
   const original: Original = {
     ports: choices.interception === 'port' ? ports.map(({ listen, app }) => ({ listen, app })) : [],
-    handlers: rewritten.originals,
+    ...rewritten.originals,
     ...added.names,
     absent: added.absent,
   }
@@ -82,13 +89,13 @@ interface Additions {
 }
 
 /** What is added beside the containers, and which lists and maps have to be made for it. */
-function additions({ before: { metadata, spec }, choices, ports, settings }: Plan): Additions {
+function additions({ before: { metadata, spec }, choices, ports, settings, absent: previous }: Plan): Additions {
   const labels = Object.keys(settings.labels).filter((key) => metadata?.labels?.[key] === undefined)
   const annotations = metadata?.annotations?.[DEFAULT_CONTAINER_ANNOTATION] === undefined ? [DEFAULT_CONTAINER_ANNOTATION] : []
   const pullSecrets = settings.imagePullSecrets.filter((secret) => !(spec.imagePullSecrets ?? []).some(({ name }) => name === secret))
   const sysctls = neededSysctls(spec, choices, ports)
-  const absent: Absent[] = []
-  const note = (key: Absent, value: unknown, needed = true) => { if (needed && (value === undefined || value === null)) absent.push(key) }
+  const absent = [...previous]
+  const note = (key: Absent, value: unknown, needed = true) => { if (needed && (value === undefined || value === null) && !absent.includes(key)) absent.push(key) }
   note('metadata', metadata)
   note('labels', metadata?.labels)
   note('annotations', metadata?.annotations)
@@ -136,6 +143,14 @@ function adoptAll(wanted: Pod, found: Pod): Pod {
     const before = container.name === SIDECAR_CONTAINER || container.name === REDIRECT_CONTAINER ? previous.find(({ name }) => name === container.name) : undefined
     return before ? adopt(container, before) : container
   }
-  const { initContainers } = wanted.spec
-  return { ...wanted, spec: { ...wanted.spec, ...(initContainers && { initContainers: initContainers.map(keep) }), containers: wanted.spec.containers.map(keep) } }
+  const { initContainers, volumes } = wanted.spec
+  return { ...wanted, spec: { ...wanted.spec, ...(initContainers && { initContainers: initContainers.map(keep) }), containers: wanted.spec.containers.map(keep), ...(volumes && { volumes: inPlace(volumes, found.spec.volumes) }) } }
+}
+
+type Volumes = NonNullable<PodSpec['volumes']>
+
+/** Our volume where it was: the ServiceAccount plugin appends its own to a pod that was injected before the API server saw it. */
+function inPlace(wanted: Volumes, found: Volumes | undefined): Volumes {
+  const place = (found ?? []).findIndex(({ name }) => name === CONFIG_VOLUME)
+  return place < 0 ? wanted : [...wanted.slice(0, -1).slice(0, place), wanted.at(-1)!, ...wanted.slice(0, -1).slice(place)]
 }

@@ -13,7 +13,11 @@ const target = v.strictObject({ httpGet: v.optional(v.looseObject({})), tcpSocke
 const originalSchema = v.strictObject({
   /** Sidecar's port to the app's, for the entries of interception `port`. */
   ports: v.optional(v.array(v.strictObject({ listen: port, app: port })), []),
-  /** container -> kind -> the handler's action as it was. */
+  /** Interception `port`: container -> kind -> the port's name that became a number. Only that: the API server fills in the rest. */
+  portNames: v.optional(v.record(v.string(), v.strictObject({
+    liveness: v.optional(v.string()), readiness: v.optional(v.string()), startup: v.optional(v.string()), postStart: v.optional(v.string()), preStop: v.optional(v.string()),
+  })), {}),
+  /** The others: container -> kind -> the handler's action as it was before it moved to the sidecar. */
   handlers: v.optional(v.record(v.string(), v.strictObject({
     liveness: v.optional(target), readiness: v.optional(target), startup: v.optional(target), postStart: v.optional(target), preStop: v.optional(target),
   })), {}),

@@ -14,8 +14,10 @@ export const PROBE_KINDS = [...Object.keys(PROBES), ...HOOKS] as readonly ProbeK
 export type ProbeKind = keyof typeof PROBES | (typeof HOOKS)[number]
 
 type Target = Pick<Handler, 'httpGet' | 'tcpSocket' | 'grpc'>
-/** A container's handlers as they were before they were changed. */
+/** A container's handlers as they were before they moved. */
 export type OriginalHandlers = { readonly [kind in ProbeKind]?: Target }
+/** The port names of a container's handlers before they became numbers. */
+export type PortNames = { readonly [kind in ProbeKind]?: string }
 /** `probes` of the sidecar's configuration, as written in a file. */
 export type ProbeTargets = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
@@ -42,6 +44,13 @@ export function withTarget(container: Container, kind: ProbeKind, target: Target
   return { ...container, [PROBES[kind]]: changed }
 }
 
+/** A copy of the container with the port of a handler's action replaced. */
+export function withPort(container: Container, kind: ProbeKind, port: number | string): Container {
+  const target = targetOf(handlerOf(container, kind))
+  if (target?.httpGet) return withTarget(container, kind, { httpGet: { ...target.httpGet, port } })
+  return target?.tcpSocket ? withTarget(container, kind, { tcpSocket: { ...target.tcpSocket, port } }) : container
+}
+
 function replaceAction(handler: Handler, target: Target): Handler {
   const isAction = (name: string) => (ACTIONS as readonly string[]).includes(name)
   if (!Object.keys(handler).some(isAction)) return { ...target, ...handler }
@@ -61,19 +70,19 @@ function portNumber(container: Container, port: number | string): number | undef
  * @param container as the user wrote it
  * @param changed the app's ports that get another number
  */
-export function numberNamedPorts(container: Container, changed: ReadonlySet<number>): { container: Container; originals: OriginalHandlers } {
+export function numberNamedPorts(container: Container, changed: ReadonlySet<number>): { container: Container; portNames: PortNames } {
   let result = container
-  const originals: { [kind in ProbeKind]?: Target } = {}
+  const portNames: { [kind in ProbeKind]?: string } = {}
   for (const kind of PROBE_KINDS) {
     const target = targetOf(handlerOf(container, kind))
     const action = target?.httpGet ?? target?.tcpSocket
     if (!target || typeof action?.port !== 'string') continue
     const entry = (container.ports ?? []).find(({ name }) => name === action.port)
     if (!entry || !isTcp(entry) || !changed.has(entry.containerPort)) continue
-    originals[kind] = target
-    result = withTarget(result, kind, { [target.httpGet ? 'httpGet' : 'tcpSocket']: { ...action, port: entry.containerPort } })
+    portNames[kind] = action.port
+    result = withPort(result, kind, entry.containerPort)
   }
-  return { container: result, originals }
+  return { container: result, portNames }
 }
 
 /**

@@ -8,15 +8,15 @@ import { moveToSidecar, numberNamedPorts, type ProbeTargets } from './probes.ts'
 export interface Rewritten {
   readonly containers: readonly Container[]
   readonly initContainers: readonly Container[] | undefined
-  /** By container: its handlers as they were. */
-  readonly originals: Original['handlers']
+  /** What uninject needs of them, by container. */
+  readonly originals: Pick<Original, 'portNames' | 'handlers'>
   readonly targets: ProbeTargets
 }
 
 /** Rewrites every app container (native sidecars of others included) for the interception chosen. */
 export function rewriteContainers(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[]): Rewritten | Refusal {
   const apps = new Set(appContainers(spec))
-  const originals: Original['handlers'] = {}
+  const originals: Pick<Original, 'portNames' | 'handlers'> = { portNames: {}, handlers: {} }
   const targets: Record<string, ProbeTargets[string]> = {}
   const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
   let problem: Refusal | undefined
@@ -27,7 +27,8 @@ export function rewriteContainers(spec: PodSpec, { interception }: Choices, port
       problem ??= result
       return container
     }
-    if (Object.keys(result.originals).length > 0) originals[container.name] = result.originals
+    if ('portNames' in result && Object.keys(result.portNames).length > 0) originals.portNames[container.name] = result.portNames
+    if ('originals' in result && Object.keys(result.originals).length > 0) originals.handlers[container.name] = result.originals
     if ('targets' in result) Object.assign(targets, result.targets)
     return result.container
   }

@@ -5,7 +5,7 @@ import {
 import { readOriginal, type Absent, type Original } from './original.ts'
 import { asPod, isRefusal, refuse, type Container, type Metadata, type Pod, type PodSecurity, type PodSpec, type Refusal } from './pod.ts'
 import { isTcp } from './ports.ts'
-import { PROBE_KINDS, handlerOf, withTarget, type OriginalHandlers } from './probes.ts'
+import { PROBE_KINDS, handlerOf, withPort, withTarget, type OriginalHandlers, type PortNames } from './probes.ts'
 
 export type Uninjection = { readonly pod: Pod } | Refusal | { readonly unchanged: 'not injected' }
 
@@ -109,6 +109,11 @@ function restoreContainer(container: Container, original: Original): Container {
   const changed = container.ports?.some((port) => isTcp(port) && numbers.has(port.containerPort))
   const ports = changed && container.ports!.map((port) => (isTcp(port) && numbers.has(port.containerPort) ? { ...port, containerPort: numbers.get(port.containerPort)! } : port))
   const result: Container = ports ? { ...container, ports } : container
-  const handlers = Object.hasOwn(original.handlers, container.name) ? original.handlers[container.name] as OriginalHandlers : {}
-  return PROBE_KINDS.reduce((sum, kind) => (handlers[kind] && handlerOf(sum, kind) ? withTarget(sum, kind, handlers[kind]) : sum), result)
+  const of = <T extends object>(byContainer: Readonly<Record<string, T>>) => (Object.hasOwn(byContainer, container.name) ? byContainer[container.name] : undefined)
+  const handlers = of(original.handlers) as OriginalHandlers | undefined
+  const portNames = of(original.portNames) as PortNames | undefined
+  return PROBE_KINDS.reduce((sum, kind) => {
+    if (handlers?.[kind] && handlerOf(sum, kind)) return withTarget(sum, kind, handlers[kind])
+    return portNames?.[kind] === undefined ? sum : withPort(sum, kind, portNames[kind])
+  }, result)
 }

@@ -124,12 +124,19 @@ function keepFlowStyle(document: Document, source: string, touched: ReadonlySet<
   })
 }
 
+/** Simple words are bare; anything else is quoted: kubectl's YAML reader takes no `?` in a bare word between braces, for one. */
+function madeInFlow(node: unknown): string {
+  const options = { version: '1.1', collectionStyle: 'flow', defaultKeyType: 'PLAIN', lineWidth: 0 } as const
+  const bare = isScalar(node) ? stringify(node, options).trimEnd() : ''
+  return /^[\w./-]+$/.test(bare) ? bare : stringify(node, { ...options, defaultStringType: 'QUOTE_DOUBLE' }).trimEnd()
+}
+
 /** @returns undefined where lines or comments make it more than a matter of spaces */
 function flowText(node: unknown, source: string, touched: ReadonlySet<unknown>): string | undefined {
   const range = isNode(node) ? node.range : undefined
   const own = range ? source.slice(range[0], range[1]) : undefined
   if (own !== undefined && !touched.has(node)) return own
-  if (own === undefined || !(isMap(node) || isSeq(node))) return stringify(node, { version: '1.1', collectionStyle: 'flow', lineWidth: 0 }).trimEnd()
+  if (own === undefined || !(isMap(node) || isSeq(node))) return madeInFlow(node)
   if (/[\n#]/.test(own)) return undefined
   const space = /^.\s/.test(own) || node.items.length === 0 ? ' ' : ''
   const items = node.items.map((item) => (isPair(item) ? pairText(item, source, touched) : flowText(item, source, touched)))

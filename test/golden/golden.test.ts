@@ -26,7 +26,7 @@ function settingsOf(text: string) {
 }
 
 /** Restored in value but not in style: aliases were expanded, or a probe written in braces had been replaced by another. */
-const RESTYLED = new Set(['deployment-anchors', 'loopback-probes', 'redirect-several'])
+const RESTYLED = new Set(['deployment-anchors', 'loopback-dollar', 'loopback-probes', 'redirect-several'])
 
 const documents = (text: string) => text.split(/^(?=---(?:\s|$))/m).map((part) => parseKubernetesYaml(part).toJS() as unknown)
 const pods = (text: string) => documents(text).flatMap((document) => findPods(document)).map(({ pod }) => pod)

@@ -88,6 +88,15 @@ t.test('what the cluster itself adds stays, and makes no second patch', async (t
     const { initContainers } = pod.spec as Loose
     initContainers[0] = Object.fromEntries(Object.entries(sidecar).reverse())
   })
+  t.test('what the API server fills in and appends to a pod that was injected before it came', async (t) => {
+    const asking = { metadata: { annotations: { 'sidegate.dev/inject': 'true' } }, spec: { containers: [{ name: 'app', ports: [{ name: 'http', containerPort: 8080 }], livenessProbe: { httpGet: { path: '/', port: 'http' } } }] } }
+    const pod = injected(asking) as Loose
+    pod['spec'].containers[0].livenessProbe.httpGet.scheme = 'HTTP'
+    pod['spec'].containers[0].ports[0].protocol = 'TCP'
+    pod['spec'].volumes.push({ name: 'kube-api-access-x', projected: {} })
+    t.match(inject(pod, settings), { unchanged: 'already injected' })
+    t.match(uninject(pod), { pod: { spec: { containers: [{ livenessProbe: { httpGet: { port: 'http', scheme: 'HTTP' } } }], volumes: [{ name: 'kube-api-access-x' }] } } })
+  })
   t.test('and stays when something else is repaired', async (t) => {
     const pod = injected(plain)
     const sidecar = sidecarOf(pod)
