@@ -1,7 +1,7 @@
 /**
  * How to reach the API server and prove who we are. In a pod: the mounted service account, read here. Elsewhere: the user's kubeconfig,
  * with everything people have in it (exec plugins, OIDC, proxies' certificates), which is what @kubernetes/client-node is for; it is loaded
- * only then (docs/decisions/0010-kubernetes-client.md).
+ * only then (docs/decisions/0008-kubernetes-client.md).
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
