@@ -3,6 +3,8 @@ import { stage } from '../helpers/stage.ts'
 import { until } from '../helpers/sidecar.ts'
 import t from 'tap'
 
+t.setTimeout(120_000)
+
 const RULES = [
   { name: 'open', match: { path: '/open' }, allow: 'anonymous' },
   { name: 'trial', match: { path: '/trial/**' }, require: { roles: ['admin'] }, mode: 'audit' },

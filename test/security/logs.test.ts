@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto'
 import { openSync } from 'node:fs'
 import t from 'tap'
 
+t.setTimeout(120_000)
+
 const SPLIT = 'a\r\n{"level":"error","msg":"forged"}\u2028\u001b[2J'
 
 t.test('A10: no part of a token is ever logged, wherever it was sent', async (t) => {

@@ -15,6 +15,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 
+t.setTimeout(120_000)
+
 /** A directory as Kubernetes mounts a ConfigMap: files are links into `..data`, which is a link that is swapped. */
 function mount(t: Test) {
   const directory = mkdtempSync(join(tmpdir(), 'sidegate-mount-'))

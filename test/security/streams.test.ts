@@ -6,6 +6,8 @@ import { stage } from '../helpers/stage.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 
+t.setTimeout(120_000)
+
 t.jobs = 3
 
 const RULES = [

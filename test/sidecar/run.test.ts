@@ -8,6 +8,8 @@ import { once } from 'node:events'
 import { readOptions } from '../../src/sidecar/options.ts'
 import t, { type Test } from 'tap'
 
+t.setTimeout(120_000)
+
 const ANYONE = [{ match: { path: '/**' }, allow: 'anonymous' }]
 
 async function setting(t: Test, config: Record<string, unknown> = {}) {
@@ -115,6 +117,20 @@ t.test('A10: a closed or full stdout does not end it', async (t) => {
   sidecar.process.stdout!.destroy()
   for (let i = 0; i < 20; i++) t.equal((await fetch(sidecar.url)).status, 401)
   await until(async () => Number(/^sidegate_log_dropped_total (\d+)$/m.exec(await (await fetch(`${sidecar.healthUrl}/metrics`)).text())?.[1]) >= 20)
+  sidecar.process.kill('SIGTERM')
+  t.equal(await sidecar.ended(), 0)
+})
+
+t.test('an uncaught error is logged, counted and survived (decision 0011)', async (t) => {
+  const { file } = await setting(t)
+  const bug = 'data:text/javascript,process.on("SIGUSR2", () => { setTimeout(() => { throw new Error("a bug") }); Promise.reject(new Error("another")) })'
+  const sidecar = await spawnSidecar(file.path, { node: ['--import', bug] })
+  t.teardown(() => sidecar.kill())
+  sidecar.process.kill('SIGUSR2')
+  await until(() => sidecar.lines.filter(({ level }) => level === 'error').length === 2)
+  t.match(sidecar.lines.filter(({ level }) => level === 'error').map(({ error }) => String(error)).join(), /Error: a bug[^]*Error: another|Error: another[^]*Error: a bug/)
+  t.equal((await fetch(sidecar.url)).status, 401)
+  t.match(await (await fetch(`${sidecar.healthUrl}/metrics`)).text(), /^sidegate_uncaught_errors_total 2$/m)
   sidecar.process.kill('SIGTERM')
   t.equal(await sidecar.ended(), 0)
 })

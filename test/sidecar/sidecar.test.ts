@@ -4,8 +4,12 @@ import { startApp } from '../helpers/app.ts'
 import { metricOf, startSidecar, until } from '../helpers/sidecar.ts'
 import { issuerEntry, stage } from '../helpers/stage.ts'
 import { connect, request } from '../helpers/raw.ts'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+
+t.setTimeout(120_000)
 
 t.test('401 without a token, 200 with one, and the app learns who it is', async (t) => {
   const { ask, app, issuer } = await stage(t)
@@ -144,4 +148,21 @@ t.test('the drain at every stage of a request: what was begun is finished, whole
     await closed
     client.destroy()
   }))
+})
+
+t.test('A11: an app beyond loopback makes the sidecar unready where that is asked for', async (t) => {
+  const issuer = await startIssuer()
+  const app = createServer((socket) => { socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n') }).listen(0, '0.0.0.0')
+  await once(app, 'listening')
+  const upstream = { host: '127.0.0.1', port: (app.address() as AddressInfo).port }
+  for (const unready of [true, false]) {
+    const sidecar = await startSidecar({ issuers: [issuerEntry(issuer)], exposure: { check: true, unready } }, { app: upstream, wait: false })
+    await until(() => sidecar.metric('sidegate_exposed_ports') === 1, 8_000)
+    await until(() => sidecar.metric('sidegate_keys_ready{issuer="corp"}') === 1)
+    t.same(sidecar.sidecar.unready(), unready ? [`the app listens beyond loopback on 0.0.0.0:${upstream.port}`] : [])
+    t.match(sidecar.lines.filter(({ level }) => level === 'warn').map(({ msg }) => msg), [/the app listens beyond loopback/])
+    await sidecar.close()
+  }
+  await issuer.stop()
+  app.close()
 })
