@@ -52,8 +52,8 @@ const FAULTS = {
     }
     more()
   },
-  /** 64 MiB in 64 KiB. */
-  gzipBomb: (_, response) => { response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(64 * MEBI, 0x20))) },
+  /** 8 MiB in 8 KiB. */
+  gzipBomb: (_, response) => { response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(8 * MEBI, 0x20))) },
   brotli: (_, response) => { response.writeHead(200, { ...json, 'content-encoding': 'br' }).end(Buffer.from([0x8b, 0x00])) },
   otherIssuer: (_, response) => { response.writeHead(200, json).end(JSON.stringify({ issuer: 'https://other.example', jwks_uri: 'https://other.example/jwks' })) },
 } satisfies Record<string, Answer>
@@ -140,7 +140,7 @@ export function fakeClock(start = Date.now()): FakeClock {
 }
 
 /** Waits until something is so, looking every few milliseconds. */
-export async function until(holds: () => boolean, what: string, withinMs = 5000): Promise<void> {
+export async function until(holds: () => boolean, what: string, withinMs = 20_000): Promise<void> {
   const end = Date.now() + withinMs
   while (!holds()) {
     if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`)

@@ -39,7 +39,7 @@ t.test('J1 ten thousand unknown kids cause one fetch per cooldown, and good toke
   t.not(bench.authenticate(good) instanceof Promise, true, 'a good token is answered at once in the middle of it')
   t.same(new Set(await Promise.all(flood)), new Set(['key_unknown']))
   t.equal(issuer.requests['/jwks'], 2, 'one fetch for all of them')
-  for (let kid = 0; kid < 1000; kid++) t.not(bench.authenticate(unknown(kid)) instanceof Promise, true)
+  t.ok(Array.from({ length: 1000 }, (_, kid) => bench.authenticate(unknown(kid))).every((answer) => !(answer instanceof Promise)), 'nobody waits')
   t.equal(issuer.requests['/jwks'], 2, 'and none within the cooldown')
   clock.advance(30_000)
   await Promise.all(Array.from({ length: 100 }, (_, kid) => bench.judge(unknown(kid))))
@@ -82,16 +82,17 @@ t.test('J2 J5 J7 whatever a failing issuer does, the old keys stay, for keys.max
     const issuer = await startFaultyIssuer({ tls: true, authority, algorithms: ['ES256'] })
     t.teardown(() => issuer.close())
     const clock = fakeClock()
-    const keys = { jwksUri: issuer.jwksUri, maxAge: '24h', refresh: '5m', timeout: '400ms' }
+    const timeout = fault === 'hang' || fault === 'drip' ? '1500ms' : '20s'
+    const keys = { jwksUri: issuer.jwksUri, maxAge: '24h', refresh: '5m', timeout }
     const bench = openBench([configFor(issuer, dir, {}, keys)], { clock })
     t.teardown(() => { bench.close() })
     const keySet = bench.keySets.get('corp')!
-    await until(() => keySet.status().usable, 'keys')
+    await until(() => { if (clock.pending[0]! < 60_000) clock.advance(1000); return keySet.status().usable }, 'keys')
     const far = Math.floor(clock.now() / 1000) + 100_000
     const token = await issuer.sign({ exp: far })
     issuer.fail(fault as Fault)
     clock.advance(5 * MINUTE)
-    await until(() => keySet.status().failures === 1, `${fault} noticed`)
+    await until(() => keySet.status().lastError !== undefined, `${fault} noticed`)
     t.match(keySet.status(), { usable: true, keys: 1, lastError: message }, fault)
     t.equal(await bench.judge(token), 'passed', `${fault}: a token of a known key passes`)
     clock.advance(24 * 60 * MINUTE)
@@ -108,10 +109,10 @@ t.test('J2 the issuer is down at the start, comes, goes and comes again', async 
   t.teardown(() => issuer.close())
   await issuer.stop()
   const clock = fakeClock()
+  const token = await issuer.sign({ exp: Math.floor(clock.now() / 1000) + 3600 })
   const bench = openBench([configFor(issuer, dir)], { clock })
   t.teardown(() => { bench.close() })
   const keySet = bench.keySets.get('corp')!
-  const token = await issuer.sign({ exp: Math.floor(clock.now() / 1000) + 3600 })
   t.equal(await bench.judge(token), 'keys_unavailable', 'waits for the fetch under way, then says so')
   t.match(keySet.status(), { usable: false, keys: 0, ageMs: undefined, lastError: /ECONNREFUSED/ })
   const waits: number[] = []
