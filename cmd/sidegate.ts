@@ -6,6 +6,7 @@ import yargs, { type CommandModule } from 'yargs'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = {
   demo: () => import('./sidegate/demo.ts'),
   check: () => import('./sidegate/check.ts'),
+  explain: () => import('./sidegate/explain.ts'),
   inject: () => import('./sidegate/inject.ts'),
 }
 

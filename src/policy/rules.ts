@@ -61,9 +61,14 @@ export function pathsOf({ match: { path } }: RuleConfig): readonly string[] {
   return typeof path === 'string' ? [path] : path
 }
 
+/** A rule's name in logs and metrics: its own, else its index and path. */
+export function ruleName(config: RuleConfig, index: number): string {
+  return config.name ?? `${index}:${pathsOf(config).join(',')}`
+}
+
 function compileRule(config: RuleConfig, index: number, mode: Config['mode']): CompiledRule {
   return {
-    name: config.name ?? `${index}:${pathsOf(config).join(',')}`,
+    name: ruleName(config, index),
     access: config.allow ?? 'token',
     mode: config.mode ?? mode,
     closeOnExpiry: config.closeOnExpiry,

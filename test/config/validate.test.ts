@@ -71,6 +71,7 @@ const CASES: Record<string, readonly [fields: object, ...problems: string[]]> = 
   'the sidecar as its own app': [{ listeners: [{ bind: '0.0.0.0:15001', upstream: '127.0.0.1:15001' }] }, 'listeners[0].upstream: 127.0.0.1:15001 is the sidecar itself (listeners[0].bind), requests would go in a circle; write the app\'s own port'],
 
   'no key source': [keys({}), 'issuers[0].keys: name exactly one of discovery, jwksUri, file, inline, secretFile; found none'],
+  'an empty JWKS': [keys({ inline: { keys: [] } }), 'issuers[0].keys.inline.keys: is empty, so no token can be verified; put the issuer\'s public keys here'],
   'two key sources': [keys({ discovery: true, file: '/jwks.json' }), 'issuers[0].keys: name exactly one of discovery, jwksUri, file, inline, secretFile; found discovery and file'],
   'keys over http': [keys({ jwksUri: 'http://auth.internal/jwks' }), 'issuers[0].keys.jwksUri: must be https: keys fetched over http can be replaced on the way; keys.allowHttp: true is for tests'],
   'discovery over http': [issuer({ issuer: 'http://auth.internal' }), 'issuers[0].keys.discovery: must be https: keys fetched over http can be replaced on the way; keys.allowHttp: true is for tests'],
@@ -158,7 +159,7 @@ t.test('a rule that an earlier one hides is a warning', (t) => {
 t.test('one mistake does not hide another: the schema\'s problems and the meaning\'s come together', (t) => {
   const found = problemsOf({
     listeners: [{ bind: 'x', upstream: '10.0.0.1:80', more: 1 }],
-    issuers: [{ ...ISSUER, audiences: [], keys: { file: '/a', inline: { keys: [] } } }, { ...ISSUER, tokenType: 'id' }],
+    issuers: [{ ...ISSUER, audiences: [], keys: { file: '/a', inline: { keys: [{}] } } }, { ...ISSUER, tokenType: 'id' }],
     identity: { headers: { 'X-A': { claim: 'a', encoding: 'xml' }, 'Host': { claim: 'b' } } },
     rules: [{ match: { path: 'x' }, allow: 'all' }, { match: { path: '/a' }, require: { issuers: ['crop'] } }],
     limits: { headerCount: 'many', connections: 0 },

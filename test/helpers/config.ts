@@ -6,7 +6,7 @@ import { formatProblem } from '../../src/config/problem.ts'
 
 const LEAST = {
   listeners: [{ bind: '127.0.0.1:0', upstream: '127.0.0.1:8080' }],
-  issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['internal-services'], keys: { inline: { keys: [] } } }],
+  issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['internal-services'], keys: { discovery: true } }],
 }
 
 /** The least configuration with these fields besides, validated. @throws an Error with all its problems */

@@ -34,6 +34,7 @@ function checkKeys(keys: Keys, issuer: string | undefined, path: ConfigPath, { e
   if (sources.length !== 1) {
     error(path, `name exactly one of ${SOURCES.join(', ')}; found ${sources.length === 0 ? 'none' : sources.join(' and ')}`)
   }
+  if (keys.inline?.keys.length === 0) error([...path, 'inline', 'keys'], 'is empty, so no token can be verified; put the issuer\'s public keys here')
   if (keys.jwksUri !== undefined) checkUrl(keys.jwksUri, keys.allowHttp, [...path, 'jwksUri'], error)
   if (keys.discovery && issuer !== undefined) checkDiscovery(issuer, keys.allowHttp, [...path, 'discovery'], error)
   if (keys.allowHttp) warn([...path, 'allowHttp'], 'whoever can answer for the issuer\'s name can forge every token; for tests only')

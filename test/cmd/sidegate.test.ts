@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { mintKey } from '../../src/demo/issuer.ts'
+
+const CLI = new URL('../../cmd/sidegate.ts', import.meta.url).pathname
+const dir = mkdtempSync(join(tmpdir(), 'sidegate-'))
+t.teardown(() => rmSync(dir, { recursive: true }))
+
+/** Runs the CLI as its users do. */
+function sidegate(args: readonly string[], input = '') {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', input, env, cwd: dir })
+  return { status, stdout, stderr }
+}
+
+function file(name: string, content: object | string): string {
+  writeFileSync(join(dir, name), typeof content === 'string' ? content : JSON.stringify(content))
+  return name
+}
+
+const GOOD = { listeners: [{ bind: '127.0.0.1:0', upstream: '127.0.0.1:8080' }], issuers: [{ name: 'corp', issuer: 'https://a', audiences: ['x'], keys: { inline: { keys: [(await mintKey('ES256')).jwk] } } }], rules: [{ match: { path: '/open' }, allow: 'anonymous' }] }
+
+t.test('help names every command, and wrong usage says what to do', (t) => {
+  const { status, stdout } = sidegate(['--help'])
+  t.equal(status, 0)
+  for (const command of ['demo', 'check', 'explain', 'inject']) t.match(stdout, new RegExp(`sidegate ${command}`))
+  t.match(sidegate([]), { status: 2, stderr: 'sidegate: No command given.\nTry sidegate --help, or sidegate <command> --help.\n' })
+  t.match(sidegate(['chek']), { status: 2, stderr: /Did you mean check\?/ })
+  t.match(sidegate(['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
+  t.end()
+})
+
+t.test('check: 0 for a good file, 1 with every problem for a bad one', (t) => {
+  t.strictSame(sidegate(['check', file('good.json', GOOD)]), { status: 0, stdout: 'ok       good.json: 1 listener, 1 issuer, 1 rule, mode enforce\n', stderr: '' })
+  const bad = file('bad.yaml', 'listeners: []\nisuers: []\nissuers: []\n')
+  t.strictSame(sidegate(['check', 'good.json', bad]), {
+    status: 1,
+    stdout: [
+      'ok       good.json: 1 listener, 1 issuer, 1 rule, mode enforce',
+      'error    bad.yaml:1: listeners: name at least one listener; found an empty list',
+      'error    bad.yaml:2: isuers: there is no such field here; did you mean issuers?',
+      'error    bad.yaml:3: issuers: name at least one issuer; found an empty list',
+      'refused  bad.yaml: 3 errors', '',
+    ].join('\n'),
+    stderr: '',
+  })
+  t.match(sidegate(['check']), { status: 1, stderr: /^sidegate: name the configuration files to check/ })
+  t.end()
+})
+
+t.test('check --strict fails on warnings', (t) => {
+  file('open.json', { ...GOOD, rules: [{ match: {}, allow: 'anonymous' }] })
+  t.match(sidegate(['check', '--strict', 'open.json']), { status: 1, stdout: /^warning  open\.json:1: rules\[0\]: opens every path.*\nrefused  open\.json: .*, 1 warning\n$/ })
+  t.end()
+})
+
+t.test('explain: 0 when the app would see the request, 1 when not', (t) => {
+  const explain = (args: readonly string[], input = '') => sidegate(['explain', '--config', 'good.json', ...args], input)
+  t.match(explain(['--path', '/open', '-H', 'X-User-Id: admin']), { status: 0, stdout: /removed X-User-Id \(identity\)[^]*FORWARDED by rule 0:\/open: anonymous/ })
+  t.match(explain(['--path', '/x', '--token', '-'], 'abc\n'), { status: 1, stdout: /DENIED: no_rule/ })
+  t.match(explain(['--path', '/x', '--header', 'nonsense']), { status: 1, stderr: 'sidegate: --header "nonsense" is not "Name: value"\n' })
+  t.match(sidegate(['explain', '--config', 'bad.yaml', '--path', '/']), { status: 1, stderr: /^sidegate: the configuration is refused:\nbad\.yaml:1: listeners/ })
+  t.match(sidegate(['explain', '--path', '/']), { status: 2, stderr: /Missing required argument: config/ })
+  t.end()
+})
