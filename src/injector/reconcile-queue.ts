@@ -53,7 +53,7 @@ export function createReconcileQueue(work: (key: string) => Promise<boolean>, cl
       entry.writes = [...entry.writes.filter((at) => at > now - 60_000), ...wrote ? [now] : []]
     } catch (error) {
       delay = entry.backoff.next()
-      log.warn('reconcile failed, will try again', { namespace: key, error: (error as Error).message, retryMs: Math.round(delay) })
+      log.warn('reconcile failed, will try again', { key, error: (error as Error).message, retryMs: Math.round(delay) })
     }
     entry.running = false
     if (delay === undefined && !entry.again) {
@@ -65,7 +65,7 @@ export function createReconcileQueue(work: (key: string) => Promise<boolean>, cl
 
   function pause(key: string, { writes }: Entry): number {
     if (writes.length < WRITES_A_MINUTE) return SETTLE_MS
-    log.warn('somebody keeps changing what this controller writes', { namespace: key })
+    log.warn('somebody keeps changing what this controller writes', { key })
     return FIGHT_PAUSE_MS
   }
 

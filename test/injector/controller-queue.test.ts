@@ -1,0 +1,111 @@
+import t from 'tap'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../../src/lib/clock.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createReconcileQueue } from '../../src/injector/reconcile-queue.ts'
+
+const lines: string[] = []
+const log = createLog({ sink: (bytes, done) => { lines.push(bytes.toString()); done(null, bytes.length) } })
+
+/** Time that passes when told to; every timer due fires. */
+function fakeClock() {
+  let now = 0
+  let timers: { at: number, task: () => void }[] = []
+  const clock: Clock = {
+    now: () => now, monotonic: () => now,
+    after(delay, task) {
+      const timer = { at: now + delay, task }
+      timers.push(timer)
+      return () => { timers = timers.filter((other) => other !== timer) }
+    },
+  }
+  return {
+    clock,
+    forward: async (ms: number): Promise<void> => {
+      // What was started before goes first.
+      await sleep(0)
+      const end = now + ms
+      for (;;) {
+        const next = timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+        if (!next) break
+        timers = timers.filter((timer) => timer !== next)
+        now = next.at
+        next.task()
+        await sleep(0)
+      }
+      now = end
+      await sleep(0)
+    },
+  }
+}
+
+t.test('a burst of events is one turn; an event during a turn is another one', async (t) => {
+  const { clock, forward } = fakeClock()
+  const turns: string[] = []
+  let release = () => {}
+  const queue = createReconcileQueue(async (key) => {
+    turns.push(key)
+    await new Promise<void>((resolve) => { release = resolve })
+    return false
+  }, clock, log)
+  for (let i = 0; i < 100; i++) queue.add('a')
+  await forward(100)
+  t.same(turns, ['a'])
+  for (let i = 0; i < 100; i++) queue.add('a')
+  await forward(100)
+  t.same(turns, ['a'], 'one at a time')
+  release()
+  await forward(100)
+  t.same(turns, ['a', 'a'])
+  release()
+  await forward(10_000)
+  t.same(turns, ['a', 'a'])
+  t.equal(queue.size, 0)
+})
+
+t.test('a failure is tried again, later and later, and forgotten by success', async (t) => {
+  const { clock, forward } = fakeClock()
+  const at: number[] = []
+  let failures = 8
+  const queue = createReconcileQueue(() => {
+    at.push(clock.monotonic())
+    return failures-- > 0 ? Promise.reject(new Error('not now')) : Promise.resolve(true)
+  }, clock, log)
+  queue.add('a')
+  await forward(200_000)
+  t.equal(at.length, 9)
+  const gaps = at.slice(1).map((time, index) => time - at[index]!)
+  t.ok(gaps.at(-1)! > 10 * gaps[0]!, gaps.join(' '))
+  t.ok(Math.max(...gaps) <= 30_000)
+  t.match(lines.join(''), /"msg":"reconcile failed, will try again","key":"a","error":"not now"/)
+})
+
+t.test('somebody who undoes every write: left alone for a while instead of a fight without end', async (t) => {
+  const { clock, forward } = fakeClock()
+  let writes = 0
+  const queue = createReconcileQueue(() => {
+    writes += 1
+    // The other side writes back at once.
+    setImmediate(() => { queue.add('a') })
+    return Promise.resolve(true)
+  }, clock, log)
+  queue.add('a')
+  for (let i = 0; i < 600; i++) await forward(100)
+  t.ok(writes >= 10 && writes <= 20, `${writes} writes in a minute`)
+  t.match(lines.join(''), /somebody keeps changing what this controller writes/)
+  queue.stop()
+})
+
+t.test('one key\'s trouble is not another\'s', async (t) => {
+  const { clock, forward } = fakeClock()
+  const done: string[] = []
+  const queue = createReconcileQueue((key) => {
+    if (key === 'bad') return Promise.reject(new Error('always'))
+    done.push(key)
+    return Promise.resolve(false)
+  }, clock, log)
+  for (const key of ['bad', 'a', 'b']) queue.add(key)
+  await forward(1_000)
+  t.same(done, ['a', 'b'])
+  queue.stop()
+})
