@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { startTransport } from '../src/http/node/start-transport.ts'
+import { startEngine } from '../src/http/engine/start.ts'
 import { run } from '../src/sidecar/run.ts'
 
-process.exit(await run(process.argv.slice(2), startTransport))
+process.exit(await run(process.argv.slice(2), startEngine))
