@@ -28,21 +28,33 @@ export function nominated(headers: readonly string[]): string[] {
   return values.length === 0 ? [] : values.join().toLowerCase().split(',').map((name) => name.trim()).filter(Boolean)
 }
 
+/** A header that is changed on its way, or taken out. */
+export interface HeaderChange {
+  /** Index of the header's name in the flat list. */
+  readonly index: number
+  /** The new value; undefined takes the header out. */
+  readonly value: string | undefined
+}
+
 /**
  * The end-to-end part of a request's headers, in wire order.
  * @param headers flat list as received
- * @param strips further headers to leave out: identity headers, the token's, forwarding headers
+ * @param strips further headers to leave out: identity headers, forwarding headers
+ * @param changes of single headers, in ascending order of index: those that carry the token
  * @returns a new flat list without hop-by-hop and framing headers, those that `Connection` names, and those that `strips` says; or
  *   `protected_connection` when `Connection` names Host, Content-Length or Transfer-Encoding
  */
-export function endToEnd(headers: readonly string[], strips: (name: string) => boolean): string[] | Denial {
+export function endToEnd(headers: readonly string[], strips: (name: string) => boolean, changes: readonly HeaderChange[] = []): string[] | Denial {
   const named = checkedNominations(headers)
   if (isDenial(named)) return named
   const kept: string[] = []
+  let next = 0
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
-    if (isConsumed(name) || strips(name) || (named.length > 0 && named.includes(name.toLowerCase()))) continue
-    kept.push(name, headers[i + 1]!)
+    let value: string | undefined = headers[i + 1]!
+    if (next < changes.length && changes[next]!.index === i) value = changes[next++]!.value
+    if (value === undefined || isConsumed(name) || strips(name) || (named.length > 0 && named.includes(name.toLowerCase()))) continue
+    kept.push(name, value)
   }
   return kept
 }
@@ -50,7 +62,11 @@ export function endToEnd(headers: readonly string[], strips: (name: string) => b
 /** Options of `Connection` that name no header field to look for: by far the most common content. */
 const OPTIONS = new Set(['close', 'keep-alive', 'upgrade', 'te'])
 
+const NONE: readonly string[] = []
+
 function checkedNominations(headers: readonly string[]): readonly string[] | Denial {
+  const values = valuesOf(headers, 'connection')
+  if (values.length === 0 || (values.length === 1 && OPTIONS.has(values[0]!))) return NONE
   const named = nominated(headers).filter((name) => !OPTIONS.has(name))
   const protectedName = named.find(isMessageItself)
   return protectedName === undefined ? named : deny('protected_connection', `Connection names ${protectedName}`)

@@ -146,30 +146,13 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
 
   function strip(head: RequestHead, { edits }: Extraction): string[] | Denial {
     let forged = false
-    const headers = withEdits(head.headers, pipeline.forwardToken ? edits.filter(({ always }) => always) : edits)
-    const kept = endToEnd(headers, (name) => {
+    const kept = endToEnd(head.headers, (name) => {
       if (identity.protects(name)) return (forged = true)
       return forwarding.strips(name, head.peer)
-    })
+    }, pipeline.forwardToken ? edits.filter(({ always }) => always) : edits)
     if (forged) pipeline.forged()
     return kept
   }
-}
-
-/** The headers without tokens. */
-function withEdits(headers: readonly string[], edits: Extraction['edits']): readonly string[] {
-  if (edits.length === 0) return headers
-  const out: string[] = []
-  let next = 0
-  for (let i = 0; i < headers.length; i += 2) {
-    if (next >= edits.length || edits[next]!.index !== i) {
-      out.push(headers[i]!, headers[i + 1]!)
-      continue
-    }
-    const { value } = edits[next++]!
-    if (value !== undefined) out.push(headers[i]!, value)
-  }
-  return out
 }
 
 function hasBody(headers: readonly string[]): boolean {
