@@ -51,7 +51,7 @@ export function endToEnd(headers: readonly string[], strips: (name: string) => b
   let next = 0
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
-    let value: string | undefined = headers[i + 1]!
+    let value = headers[i + 1]
     if (next < changes.length && changes[next]!.index === i) value = changes[next++]!.value
     if (value === undefined || isConsumed(name) || strips(name) || (named.length > 0 && named.includes(name.toLowerCase()))) continue
     kept.push(name, value)

@@ -85,7 +85,7 @@ function stopSignal(log: Log): Promise<keyof typeof SIGNALS> {
 
 /**
  * An error that nobody caught is a bug in one exchange, not a reason to cut all others: it is logged, counted and survived. It cannot open a hole,
- * because only a verdict that the pipeline returned lets a request pass, and a throw returns none (decision 0011).
+ * because only a verdict that the pipeline returned lets a request pass, and a throw returns none (decision 0014).
  */
 function surviveErrors(log: Log, metrics: Metrics): void {
   const uncaught = metrics.series('sidegate_uncaught_errors_total')

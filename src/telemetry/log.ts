@@ -1,6 +1,6 @@
 /**
  * The log: one JSON object a line, ASCII only, written to a file descriptor in the background. It never blocks a request and
- * never fails one: when the reader is too slow or the disk is full, lines are dropped and counted (decision 0010).
+ * never fails one: when the reader is too slow or the disk is full, lines are dropped and counted (decision 0013).
  */
 import { write, writeSync } from 'node:fs'
 

@@ -1,6 +1,6 @@
 /**
  * Metrics: counters, gauges and histograms in the Prometheus text format (version 0.0.4). A series is looked up once and kept, so
- * that a request costs one addition per counter (decision 0010 says why this is not a library).
+ * that a request costs one addition per counter (decision 0013 says why this is not a library).
  */
 import { METRICS, type MetricName } from './metric-table.ts'
 

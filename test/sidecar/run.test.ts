@@ -121,7 +121,7 @@ t.test('A10: a closed or full stdout does not end it', async (t) => {
   t.equal(await sidecar.ended(), 0)
 })
 
-t.test('an uncaught error is logged, counted and survived (decision 0011)', async (t) => {
+t.test('an uncaught error is logged, counted and survived (decision 0014)', async (t) => {
   const { file } = await setting(t)
   const bug = 'data:text/javascript,process.on("SIGUSR2", () => { setTimeout(() => { throw new Error("a bug") }); Promise.reject(new Error("another")) })'
   const sidecar = await spawnSidecar(file.path, { node: ['--import', bug] })
