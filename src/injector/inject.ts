@@ -9,7 +9,7 @@ import { planPorts, type ProtectedPort } from './ports.ts'
 import { redirectContainer } from './redirect.ts'
 import { rewriteContainers, type Rewritten } from './rewrite.ts'
 import type { InjectorSettings } from './settings.ts'
-import { neededSysctls, podWarnings, unsupported } from './unsupported.ts'
+import { neededSysctls, podWarnings, portStartProblem, unsupported } from './unsupported.ts'
 import { withoutSidecar } from './uninject.ts'
 
 export type Injection =
@@ -42,7 +42,7 @@ export function inject(value: unknown, settings: InjectorSettings, { optIn = fal
   if (isRefusal(choices)) return choices
   const ports = unsupported(before, choices, settings) ?? planPorts(before, choices)
   if (isRefusal(ports)) return ports
-  const rewritten = rewriteContainers(before.spec, choices, ports)
+  const rewritten = portStartProblem(before.spec, choices, ports) ?? rewriteContainers(before.spec, choices, ports)
   if (isRefusal(rewritten)) return rewritten
   const result = adoptAll(assemble({ before, choices, ports, rewritten, settings, absent: previouslyAbsent(pod) }), pod)
   if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }

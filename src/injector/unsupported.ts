@@ -1,6 +1,6 @@
 /** Pods that cannot be protected, what a pod must be given for it, and what its author should know. */
 import type { Choices } from './annotations.ts'
-import { INJECT_ANNOTATION, INTERCEPTION_ANNOTATION } from './names.ts'
+import { FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INTERCEPTION_ANNOTATION } from './names.ts'
 import { refuse, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
 import type { InjectorSettings } from './settings.ts'
@@ -22,15 +22,17 @@ export function unsupported({ spec }: Pod, { interception }: Choices, settings: 
   if (interception === 'redirect' && settings.redirect.image === null) {
     return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have sidecar.redirect.image set.`)
   }
-  return interception === 'loopback' ? portStartProblem(spec) : undefined
+  return undefined
 }
 
 const portStart = (spec: PodSpec) => spec.securityContext?.sysctls?.find(({ name }) => name === UNPRIVILEGED_START)
 
-function portStartProblem(spec: PodSpec): Refusal | undefined {
+/** @returns why the sidecar could not listen on the app's low port, if so: the pod has a say in that, too */
+export function portStartProblem(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[]): Refusal | undefined {
   const value = portStart(spec)?.value
-  if (value === undefined || /^\d{1,5}$/.test(value)) return undefined
-  return refuse(`Sysctl ${UNPRIVILEGED_START} of the pod is ${JSON.stringify(value)}; it must be a port number.`)
+  const low = ports.find(({ listen }) => listen < FIRST_UNPRIVILEGED)?.listen
+  if (interception !== 'loopback' || low === undefined || value === undefined || Number(value) <= low) return undefined
+  return refuse(`Sysctl ${UNPRIVILEGED_START} of the pod is ${JSON.stringify(value)}, so the sidecar could not listen on port ${low}. Lower it to ${low}, or remove it.`)
 }
 
 /** In `loopback` the sidecar, which is nobody in particular, must bind the app's port even when that is below 1024. A safe sysctl allows it. */
@@ -41,8 +43,8 @@ export function neededSysctls(spec: PodSpec, { interception }: Choices, ports: r
 }
 
 /** What its author should know about a pod that is injected. Outages and surprises, never holes: those are refused. */
-export function podWarnings({ spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[]): readonly string[] {
-  const warnings: string[] = []
+export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[]): readonly string[] {
+  const warnings = [...scrapeWarning(metadata?.annotations ?? {}, interception, ports), ...portRangeWarning(spec, ports)]
   const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
   for (const container of appContainers(spec)) {
     for (const port of container.ports ?? []) {
@@ -52,10 +54,25 @@ export function podWarnings({ spec }: Pod, { interception }: Choices, ports: rea
       else if (interception === 'port' && !port.name) warnings.push(`${what} has no name, so no Service can follow it to the sidecar: name it, and use the name as the Service's targetPort.`)
     }
   }
-  const start = portStart(spec)
-  const low = ports.find(({ listen }) => start && listen < Number(start.value))
-  if (interception === 'loopback' && low) warnings.push(`Sysctl ${start!.name} is ${start!.value}, so the sidecar cannot listen on ${low.listen}: lower it.`)
   return warnings
+}
+
+/** The annotations by which many Prometheus installations find pods. */
+function scrapeWarning(annotations: Readonly<Record<string, string>>, interception: Choices['interception'], ports: readonly ProtectedPort[]): readonly string[] {
+  const port = Number(annotations['prometheus.io/port'])
+  if (annotations['prometheus.io/scrape'] !== 'true' || !(port > 0) || port >= FIRST_PROTECTED_PORT && port <= HEALTH_PORT) return []
+  const isProtected = ports.some(({ app }) => app === port)
+  if (interception === 'loopback' && !isProtected) return []
+  const why = isProtected && interception !== 'port' ? 'needs a token now' : 'is closed to other pods now'
+  return [`Prometheus is told to scrape port ${port} (prometheus.io/port), which ${why}. Allow the path anonymously and point it at the sidecar's port, or scrape the sidecar (${HEALTH_PORT}).`]
+}
+
+/** A wider range of outgoing ports than the kernel's own may hold a port of the sidecar's when it restarts. */
+function portRangeWarning(spec: PodSpec, ports: readonly ProtectedPort[]): readonly string[] {
+  const range = spec.securityContext?.sysctls?.find(({ name }) => name === 'net.ipv4.ip_local_port_range')
+  const highest = Math.max(HEALTH_PORT, ...ports.map(({ listen }) => listen))
+  if (!range || Number.parseInt(range.value, 10) > highest) return []
+  return [`Sysctl ${range.name} of the pod (${range.value}) lets outgoing connections take the sidecar's ports: begin it above ${highest}.`]
 }
 
 function unprotectedWarning(what: string, protocol: string, interception: Choices['interception']): string {

@@ -31,7 +31,7 @@ t.test('each port of the app becomes the sidecar\'s, and only the sidecar\'s are
 })
 
 const reason = missing()
-t.test('in a pod\'s network', { skip: reason ? `SKIP: ${reason}` : false }, async (t) => {
+t.test('in a pod\'s network', { skip: reason ? reason : false }, async (t) => {
   const open = await network('')
   t.strictSame(open.answers['10.9.0.2 8080'], 'app', 'without the rules the app answers (so that the test can fail)')
   t.strictSame(open.answers['fd09::2 9090'], 'other')
