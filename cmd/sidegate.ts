@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = 
   check: () => import('./sidegate/check.ts'),
   explain: () => import('./sidegate/explain.ts'),
   inject: () => import('./sidegate/inject.ts'),
+  audit: () => import('./sidegate/audit.ts'),
 }
 
 /** Runs one command line; sets the exit code: 0 done, 1 the command found or met something wrong, 2 wrong usage. */

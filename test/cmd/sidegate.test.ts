@@ -26,7 +26,7 @@ const GOOD = { listeners: [{ bind: '127.0.0.1:0', upstream: '127.0.0.1:8080' }],
 t.test('help names every command, and wrong usage says what to do', (t) => {
   const { status, stdout } = sidegate(['--help'])
   t.equal(status, 0)
-  for (const command of ['demo', 'check', 'explain', 'inject']) t.match(stdout, new RegExp(`sidegate ${command}`))
+  for (const command of ['demo', 'check', 'explain', 'inject', 'audit']) t.match(stdout, new RegExp(`sidegate ${command}`))
   t.match(sidegate([]), { status: 2, stderr: 'sidegate: No command given.\nTry sidegate --help, or sidegate <command> --help.\n' })
   t.match(sidegate(['chek']), { status: 2, stderr: /Did you mean check\?/ })
   t.match(sidegate(['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
