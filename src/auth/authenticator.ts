@@ -43,7 +43,7 @@ function trust(issuers: readonly IssuerConfig[], keySets: ReadonlyMap<string, Ke
   for (const config of issuers) {
     const keySet = keySets.get(config.name)
     if (!keySet) throw new Error(`issuer ${config.name} has no key set`)
-    if (byIssuer.has(config.issuer)) throw new Error(`two issuers have the same "issuer" ${config.issuer}`)
+    if (byIssuer.has(config.issuer)) throw new Error(`two issuers have the same "issuer" ${config.issuer}; merge them into one`)
     byIssuer.set(config.issuer, { rules: compileIssuerRules(config), keySet })
   }
   return byIssuer
@@ -129,7 +129,8 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
     const { rules, keySet } = candidate.trusted
     const { alg, kid } = candidate.jws.header
     if (!rules.algorithms.has(alg)) return about(rules, deny('algorithm_refused', 'alg is not in the issuer\'s list'))
-    const conclude = (found: readonly VerificationKey[] | Denial): Principal | Denial => about(rules, isDenial(found) ? found : verify(candidate, found))
+    const conclude = (found: readonly VerificationKey[] | Denial): Principal | Denial =>
+      about(rules, isDenial(found) ? found : verify(candidate, found))
     const keys = keySet.find(kid, alg)
     return keys instanceof Promise ? keys.then(conclude) : conclude(keys)
   }

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { builtin } from '../lib/builtin.ts'
 import type { IncomingMessage } from 'node:http'
-import { gunzipSync } from 'node:zlib'
+import { builtin } from '../lib/builtin.ts'
 
 /** How to fetch from an issuer. */
 export interface FetchOptions {
@@ -11,7 +10,7 @@ export interface FetchOptions {
   readonly bearerTokenFile?: string | undefined
   /** Bytes of the body, compressed and not. */
   readonly maxBytes: number
-  /** Milliseconds for the whole fetch, whatever it is doing. */
+  /** Ends the fetch, whatever it is doing. */
   readonly deadline: AbortSignal
 }
 
@@ -45,7 +44,7 @@ function freshness(cacheControl: string | undefined): number | undefined {
 /** Sends the request and waits for the response's head. Redirects are not followed, and proxy variables are not read: this is our own agent. */
 async function request(url: URL, options: FetchOptions): Promise<IncomingMessage> {
   const { caFile, bearerTokenFile, deadline: signal } = options
-  const headers: Record<string, string> = { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity', 'user-agent': 'sidegate' }
+  const headers: Record<string, string> = { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity' }
   if (bearerTokenFile !== undefined) headers.authorization = `Bearer ${readFileSync(bearerTokenFile, 'utf8').trim()}`
   const common = { headers, signal, maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false }
   // Loaded when first needed: a sidecar that reads its keys from a file never loads a client. Not by `import`: see lib/builtin.ts.
@@ -75,7 +74,7 @@ function decode(body: Buffer, encoding: string, maxBytes: number): Buffer {
   if (encoding === 'identity') return body
   if (encoding !== 'gzip') throw new FetchError(`content-encoding ${JSON.stringify(encoding.slice(0, 32))} was not asked for`)
   try {
-    return gunzipSync(body, { maxOutputLength: maxBytes })
+    return builtin('node:zlib').gunzipSync(body, { maxOutputLength: maxBytes })
   } catch (error) {
     const bomb = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
     throw new FetchError(bomb ? `more than ${maxBytes} bytes after decompression` : 'the gzip body is damaged')
@@ -115,5 +114,6 @@ async function readDocument(response: IncomingMessage, maxBytes: number): Promis
 /** Says where and why in one clause; an address list that failed altogether has no message of its own. */
 function explain(error: Error & { code?: string, status?: number }, url: URL, deadline: AbortSignal): FetchError {
   const why = deadline.aborted ? 'no whole answer within keys.timeout' : error.message || error.code || error.name
-  return new FetchError(`${url.origin}${url.pathname}: ${why === 'aborted' ? 'the connection broke before the answer was complete' : why}`.slice(0, 400), error.status)
+  const clause = why === 'aborted' ? 'the connection broke before the answer was complete' : why
+  return new FetchError(`${url.origin}${url.pathname}: ${clause}`.slice(0, 400), error.status)
 }

@@ -86,12 +86,15 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     loads++
     lastError = undefined
     const changed = ring.replace(parsed.keys)
-    const oddOnesChanged = parsed.skipped.join() !== skipped.join()
-    skipped = parsed.skipped
-    if (skipped.length > 0 && oddOnesChanged) log?.warn('some keys of the issuer were skipped', { issuer: config.name, skipped: skipped.slice(0, 8), count: skipped.length })
+    noteSkipped(parsed.skipped)
     if (!changed && !first) return
     log?.info('keys of the issuer loaded', { issuer: config.name, keys: ring.size })
     for (const listener of listeners) listener()
+  }
+  const noteSkipped = (next: readonly string[]): void => {
+    const news = next.length > 0 && next.join() !== skipped.join()
+    skipped = next
+    if (news) log?.warn('some keys of the issuer were skipped', { issuer: config.name, count: next.length, skipped: next.slice(0, 8) })
   }
   const fail = (error: Error): void => {
     failures++

@@ -1,6 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
 import { createBackoff } from '../lib/backoff.ts'
-import { singleFlight } from '../lib/single-flight.ts'
 
 export interface RefresherOptions {
   /**
@@ -41,7 +40,8 @@ const JITTER = 0.2
 export function startRefresher({ load, onFailure, refresh, cooldown, clock, random }: RefresherOptions): Refresher {
   const backoff = createBackoff(FIRST_RETRY, LONGEST_RETRY, random)
   const life = new AbortController()
-  let flying = false
+  /** The load under way, if any: whoever needs it joins. */
+  let flight: Promise<void> | undefined
   let cancel = (): void => {}
   let demandedAt = -Infinity
 
@@ -57,18 +57,19 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
     }
   }
 
-  const run = singleFlight(async () => {
-    cancel()
-    flying = true
-    const wait = await attempt()
-    flying = false
+  const plan = (wait: number): void => {
+    flight = undefined
     if (!life.signal.aborted) cancel = clock.after(wait, () => { void run() })
-  })
+  }
+  const run = (): Promise<void> => {
+    cancel()
+    return flight = attempt().then(plan)
+  }
 
   void run()
   return {
     demand() {
-      if (flying) return run()
+      if (flight) return flight
       const now = clock.monotonic()
       if (life.signal.aborted || now - demandedAt < cooldown) return undefined
       demandedAt = now

@@ -32,7 +32,7 @@ export interface TokenCache {
 }
 
 interface Entry {
-  token: string
+  readonly token: string
   verified: Verified
   /** Used since the hand last passed. */
   used: boolean
@@ -40,20 +40,25 @@ interface Entry {
   place: number
 }
 
+/** What a token may weigh on average, in characters: it and its claims take some multiple of that in memory. */
+const AVERAGE_TOKEN = 1024
+
 /**
- * Makes a bounded cache of verified tokens.
+ * Makes a cache of verified tokens, bounded in number and in memory.
  *
  * The key is the token itself: a Map hashes it once (with the process's secret seed) and compares all of it on a hit, which is both cheaper and
  * more exact than a digest. Only tokens that verified come in, so strangers cannot fill it. While there is room every one is kept; once it is
  * full a token is kept when it is seen for the second time, so that tokens used once (a new one per request) neither push
  * out the ones in use nor turn into old garbage. Eviction is CLOCK: a hit sets one bit, nothing is moved or allocated.
- * @param capacity most tokens kept; 0 keeps none
+ * @param capacity most tokens kept, of 1 KiB on average; larger ones leave room for fewer; 0 keeps none
  */
 export function createTokenCache(capacity: number): TokenCache {
+  const budget = capacity * AVERAGE_TOKEN
   const index = new Map<string, Entry>()
   const ring: Entry[] = []
-  /** For each bucket the signature prefix seen last: who comes again is let in. */
+  /** For each bucket the signature seen last: who comes again is let in. */
   const seen = new Uint32Array(capacity)
+  let weight = 0
   let hand = 0
   let hits = 0
   let misses = 0
@@ -65,14 +70,25 @@ export function createTokenCache(capacity: number): TokenCache {
     seen[bucket] = mark
     return false
   }
+  const isFull = (more: number): boolean => ring.length >= capacity || weight + more > budget
 
-  /** The first entry not used since the hand passed it. */
-  const victim = (): Entry => {
+  const remove = (entry: Entry): void => {
+    index.delete(entry.token)
+    weight -= entry.token.length
+    const last = ring.pop()!
+    if (last === entry) return
+    last.place = entry.place
+    ring[last.place] = last
+  }
+
+  /** Removes the first entry that was not used since the hand last passed it. */
+  const evict = (): void => {
     for (;;) {
+      if (hand >= ring.length) hand = 0
       const entry = ring[hand]!
-      hand = (hand + 1) % capacity
-      if (!entry.used) return entry
+      if (!entry.used) return remove(entry)
       entry.used = false
+      hand++
     }
   }
 
@@ -89,35 +105,22 @@ export function createTokenCache(capacity: number): TokenCache {
     },
 
     put(token, verified, signature) {
-      if (capacity === 0) return
       const present = index.get(token)
       if (present) {
         present.verified = verified
         return
       }
-      const key = detach(token)
-      if (ring.length < capacity) {
-        const entry = { token: key, verified, used: false, place: ring.length }
-        ring.push(entry)
-        index.set(key, entry)
-        return
-      }
-      if (!seenBefore(signature)) return
-      const entry = victim()
-      index.delete(entry.token)
-      entry.token = key
-      entry.verified = verified
-      index.set(key, entry)
+      if (token.length > budget || (isFull(token.length) && !seenBefore(signature))) return
+      while (isFull(token.length)) evict()
+      const entry = { token: detach(token), verified, used: false, place: ring.length }
+      ring.push(entry)
+      index.set(entry.token, entry)
+      weight += token.length
     },
 
     drop(token) {
       const entry = index.get(token)
-      if (!entry) return
-      index.delete(token)
-      const last = ring.pop()!
-      if (last === entry) return
-      last.place = entry.place
-      ring[last.place] = last
+      if (entry) remove(entry)
     },
 
     get size() { return index.size },

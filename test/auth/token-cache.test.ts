@@ -68,13 +68,24 @@ t.test('forgets a dropped token and has room again; capacity 0 keeps nothing', a
   t.equal(none.get('a'), undefined)
 })
 
+t.test('large tokens leave room for fewer: the whole is bounded, too', async (t) => {
+  const cache = createTokenCache(16)
+  for (let i = 0; i < 100; i++) for (let again = 0; again < 2; again++) put(cache, `${i}`.padEnd(4096, 'x'), Buffer.alloc(8, i + 1))
+  t.equal(cache.size, 4, '16 KiB of tokens')
+  put(cache, 'x'.repeat(16 * 1024 + 1))
+  t.equal(cache.get('x'.repeat(16 * 1024 + 1)), undefined, 'one that would take it all')
+  t.equal(cache.size, 4)
+  for (let i = 0; i < 100; i++) for (let again = 0; again < 2; again++) put(cache, `small ${i}`, Buffer.alloc(8, i + 101))
+  t.equal(cache.size, 16, 'small ones fill it up to their number')
+})
+
 t.test('any sequence of calls: bounded, and never another token\'s verdict', async (t) => {
   const call = fc.record({ what: fc.constantFrom('put', 'put', 'get', 'get', 'drop'), token: fc.integer({ min: 0, max: 30 }) })
   fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.array(call, { maxLength: 300 }), (capacity, calls) => {
     const cache = createTokenCache(capacity)
     const signatures = Array.from({ length: 31 }, () => randomBytes(8))
     for (const { what, token } of calls) {
-      const name = `token-${token}`
+      const name = `token-${token}`.padEnd(token * 100)
       if (what === 'put') put(cache, name, signatures[token])
       else if (what === 'drop') cache.drop(name)
       else if (![undefined, name].includes(cache.get(name)?.subject)) return false

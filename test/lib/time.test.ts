@@ -2,7 +2,6 @@ import t from 'tap'
 import { createBackoff } from '../../src/lib/backoff.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { detach } from '../../src/lib/detach.ts'
-import { singleFlight } from '../../src/lib/single-flight.ts'
 
 t.test('backoff doubles to its ceiling, shortened by up to half, and starts again after a success', async (t) => {
   const longest = createBackoff(1000, 6000, () => 0)
@@ -11,26 +10,6 @@ t.test('backoff doubles to its ceiling, shortened by up to half, and starts agai
   t.equal(longest.next(), 1000)
   const shortest = createBackoff(1000, 6000, () => 0.999_999)
   t.same(Array.from({ length: 4 }, () => Math.round(shortest.next())), [500, 1000, 2000, 3000])
-})
-
-t.test('single flight: calls that overlap share one run, later ones do not; a failure is not kept', async (t) => {
-  let runs = 0
-  let finish: (() => void)[] = []
-  const call = singleFlight(() => new Promise<number>((resolve, reject) => {
-    const run = ++runs
-    finish.push(() => { if (run === 2) reject(new Error('second')); else resolve(run) })
-  }))
-  const land = (): void => { for (const each of finish.splice(0)) each() }
-  const together = [call(), call(), call()]
-  land()
-  t.same(await Promise.all(together), [1, 1, 1])
-  const second = [call(), call()]
-  land()
-  t.same((await Promise.allSettled(second)).map(({ status }) => status), ['rejected', 'rejected'])
-  const third = call()
-  land()
-  t.equal(await third, 3)
-  finish = []
 })
 
 t.test('the machine\'s clock', async (t) => {
