@@ -56,14 +56,14 @@ export async function run(argv: readonly string[], startTransport: StartTranspor
 /** The line that others wait for: contract "ready". */
 function announce(sidecar: Sidecar, log: Log): void {
   const shown = (address: Sidecar['health']) => address === undefined ? undefined : { bind: formatAddress(address) }
-  log.info('ready', { listeners: sidecar.listeners.map(shown), health: shown(sidecar.health), admin: shown(sidecar.admin), pid: process.pid, node: process.version })
+  log.notice('ready', { listeners: sidecar.listeners.map(shown), health: shown(sidecar.health), admin: shown(sidecar.admin), pid: process.pid, node: process.version })
 }
 
 /** SIGTERM is Kubernetes: endpoints need time to be withdrawn, so the drain's delay counts. SIGINT is a person at a terminal: no delay. */
 async function drain(signal: keyof typeof SIGNALS, sidecar: Sidecar, log: Log): Promise<void> {
-  log.info('draining', { signal })
+  log.notice('draining', { signal })
   await sidecar.close(signal === 'SIGINT' ? 0 : undefined)
-  log.info('stopped')
+  log.notice('stopped')
 }
 
 /** Resolves with the first signal; a second one ends the process at once. */

@@ -16,6 +16,8 @@ export interface Log {
   readonly info: LogLine
   readonly warn: LogLine
   readonly error: LogLine
+  /** A line of level info that is written whatever the level: what others wait for, such as `ready`. */
+  readonly notice: LogLine
   /** Whether a line of this level would be written: ask before building expensive fields. */
   enabled(level: LogLevel): boolean
   readonly level: LogLevel
@@ -76,7 +78,10 @@ export function createLog({ level = 'info', fd = 1, sink, now = Date.now, maxPen
   let waiters: (() => void)[] = []
 
   function log(rank: LogLevel, msg: string, fields?: LogFields): void {
-    if (LOG_LEVELS.indexOf(rank) < threshold) return
+    if (LOG_LEVELS.indexOf(rank) >= threshold) append(rank, msg, fields)
+  }
+
+  function append(rank: LogLevel, msg: string, fields?: LogFields): void {
     const line = formatLine(rank, msg, fields, now())
     if (pendingBytes + line.length > maxPending) {
       dropped++
@@ -134,6 +139,7 @@ export function createLog({ level = 'info', fd = 1, sink, now = Date.now, maxPen
     info: (msg, fields) => log('info', msg, fields),
     warn: (msg, fields) => log('warn', msg, fields),
     error: (msg, fields) => log('error', msg, fields),
+    notice: (msg, fields) => append('info', msg, fields),
     enabled: (rank) => LOG_LEVELS.indexOf(rank) >= threshold,
     get level() { return LOG_LEVELS[threshold]! },
     setLevel: (next) => { threshold = LOG_LEVELS.indexOf(next) },
