@@ -6,7 +6,6 @@ import type { Guarantee } from './guarantee.ts'
 import { denied, review, withWarnings, type AdmissionResponse, type Outcome, type Reviewed } from './review.ts'
 import type { InjectorSettings } from './settings.ts'
 import type { Source } from './source.ts'
-import { DEFAULT_PROFILE } from './names.ts'
 
 export interface AdmitOptions {
   /** As they are now; `profiles` is filled in from the configuration in force. */
@@ -99,9 +98,4 @@ export function createAdmission(options: AdmitOptions): (body: unknown, path: st
     refuse(reviewed, outcome, outcome.code, outcome.sentence, 'refused')
     return reviewed.body
   }
-}
-
-/** The profile that a pod without the annotation gets must be there, or every such pod is refused: worth a word at the start. */
-export function lacksDefaultProfile(profiles: ReadonlyMap<string, string>): boolean {
-  return !profiles.has(DEFAULT_PROFILE)
 }

@@ -35,14 +35,18 @@ function readUnused(copy: ConfigMap | undefined): Record<string, string> {
 
 const profileOf = (key: string): string | undefined => key.endsWith('.json') ? key.slice(0, -'.json'.length) : undefined
 
+/** The profiles that a copy holds. */
+export function profilesOf(copy: ConfigMap | undefined): string[] {
+  return Object.keys(copy?.data ?? {}).flatMap((key) => profileOf(key) ?? [])
+}
+
 /** Profiles to keep, and since when the unused among them are unused. */
 function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
   const marks = readUnused(current)
   const unused: Record<string, string> = {}
   const profiles = [...used].filter((profile) => accepted?.profiles.has(profile) || current?.data?.[profileKey(profile)] !== undefined)
-  for (const key of Object.keys(current?.data ?? {})) {
-    const profile = profileOf(key)
-    if (profile === undefined || used.has(profile)) continue
+  for (const profile of profilesOf(current)) {
+    if (used.has(profile)) continue
     const since = marks[profile] ?? new Date(now).toISOString()
     if (Date.parse(since) + keepMs <= now) continue
     profiles.push(profile)

@@ -8,7 +8,7 @@ import { ensure, type Kube } from '../kube/client.ts'
 import type { Informer } from '../kube/informer.ts'
 import type { ConfigMap, KubeObject, NetworkPolicy } from '../kube/types.ts'
 import { isDeepStrictEqual } from 'node:util'
-import { planCopy, type CopyPlan } from './copies.ts'
+import { planCopy, profilesOf, type CopyPlan } from './copies.ts'
 import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from './names.ts'
 import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
@@ -56,6 +56,8 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
 
   function plan(namespace: string, current: ConfigMap | undefined, admitting?: string): CopyPlan {
     const used = new Set(pods.list(namespace).map(profileOfPod))
+    // While it is not known for sure which pods there are, nothing is unused.
+    if (!pods.fresh()) for (const profile of profilesOf(current)) used.add(profile)
     if (admitting !== undefined) used.add(admitting)
     return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs, owner: owner.current() })
   }
@@ -116,7 +118,7 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
       log.info('network policy written', { namespace, repaired: current !== undefined })
       return true
     }
-    if (wanted || current === undefined) return false
+    if (wanted || current === undefined || !pods.fresh() || !copies.fresh()) return false
     await kube.remove(policyRef(namespace), current.metadata)
     log.info('network policy removed: no injected pods left', { namespace })
     return true

@@ -30,8 +30,8 @@ interface TlsOptions {
 }
 
 function createAgent(tls: TlsOptions): Agent {
-  // Bookmarks come every minute: a watch that is silent for longer is dead.
-  return new Agent({ connect: { ...tls, timeout: 5_000, keepAlive: true } as never, headersTimeout: 30_000, bodyTimeout: 150_000, keepAliveTimeout: 30_000 })
+  // Bookmarks come every minute: a watch that is silent for longer is dead. A changed configuration is written to hundreds of namespaces at once: in turns.
+  return new Agent({ connections: 64, connect: { ...tls, timeout: 5_000, keepAlive: true } as never, headersTimeout: 30_000, bodyTimeout: 150_000, keepAliveTimeout: 30_000 })
 }
 
 /** Reuses the pool as long as the TLS material stays the same. */
