@@ -65,7 +65,6 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
     if (size > maxBytes) throw new FetchError(`more than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
-  if (!response.complete) throw new FetchError('the body ended early')
   return Buffer.concat(chunks)
 }
 
