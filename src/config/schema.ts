@@ -139,7 +139,10 @@ export const configSchema = v.strictObject({
     alsoStrip: field(v.array(headerName), [], 'Further headers to strip from every request and response.'),
   }), {}),
   rules: v.pipe(v.optional(v.array(rule)), about('First match wins; no match is a denial. No rules at all: every path needs a valid token.')),
-  paths: v.optional(v.strictObject({ caseSensitive: field(v.boolean(), true, 'false for apps that fold the case of paths.') }), {}),
+  paths: v.optional(v.strictObject({
+    caseSensitive: field(v.boolean(), true, 'false for apps that fold the case of paths.'),
+    ignoreExtension: field(v.boolean(), false, 'true for apps that serve /a.json by the handler of /a (Rails, older Spring): what an earlier rule asks for /a is then asked for /a.json as well.'),
+  }), {}),
   denylist: v.pipe(v.optional(denylistSchema), about('Tokens that are refused although they verify; here, in a file, or both.')),
   cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
   forwarded: v.optional(v.strictObject({

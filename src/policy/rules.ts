@@ -1,9 +1,10 @@
 /**
  * Rules: which one a request falls under. First match wins, no match is a denial, and no rules at all mean that every path needs a valid token.
  *
- * Two mercies for authors, both in the direction of denying (docs/decisions: trailing slash, HEAD):
+ * Three mercies for authors, all in the direction of denying (docs/decisions/0003):
  * - Most frameworks serve `/admin/` by the handler of `/admin`. So a rule written for a path that differs from the request's by the trailing slash only
  *   applies as well, if it stands before the rule that matches: the request must satisfy both.
+ * - The same for `/admin.json`, where `paths.ignoreExtension` says that the app serves it as `/admin`.
  * - A rule for `GET` is a rule for `HEAD` (RFC 9110 section 9.3.2), and methods are compared in upper case, as several frameworks do.
  */
 import type { Config, RuleConfig } from '../config/schema.ts'
@@ -13,7 +14,7 @@ import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
 import { compileHosts } from '../http/host-pattern.ts'
 import { parsePattern } from '../http/path-pattern.ts'
 import { compileRequirements } from './require.ts'
-import { pathTree, type Entry } from './tree.ts'
+import { pathTree, type Entry, type PathTree } from './tree.ts'
 import type { CompiledRule, PolicyRequest } from './types.ts'
 
 /** The rules, compiled. */
@@ -44,16 +45,34 @@ export function compileRules({ rules, paths, mode }: Pick<Config, 'rules' | 'pat
     match: (request) => {
       const path = paths.caseSensitive ? request.path : foldPathCase(request.path)
       if (isDenial(path)) return path
-      let first: Entry<Candidate> | undefined
-      let twin: Entry<Candidate> | undefined
-      tree.visit(path, {
-        matching: (entries) => { first = earliest(entries, first, request) },
-        twin: (entries) => { twin = earliest(entries, twin, request) },
-      })
+      const { first, twin } = lookUp(tree, path, request)
       if (first === undefined) return deny('no_rule')
-      return twin === undefined || twin.order >= first.order ? first.value.rule : both(first.value.rule, twin.value.rule)
+      const stem = paths.ignoreExtension ? path.replace(EXTENSION, '$1') : path
+      const alike = stem === path ? twin : earlier(twin, ...Object.values(lookUp(tree, stem, request)))
+      return alike === undefined || alike.order >= first.order ? first.value.rule : both(first.value.rule, alike.value.rule)
     },
   }
+}
+
+/** `.json` at the end of `/a.json` or `/a.json/`, but not all of `/.json`. */
+const EXTENSION = /(?<=[^/])\.[^./]*(\/?)$/
+
+type Found = Entry<Candidate> | undefined
+
+/** The first rule that fits the path, and the first that fits but for the trailing slash. */
+function lookUp(tree: PathTree<Candidate>, path: string, request: PolicyRequest): { readonly first: Found, readonly twin: Found } {
+  let first: Found
+  let twin: Found
+  tree.visit(path, {
+    matching: (entries) => { first = earliest(entries, first, request) },
+    twin: (entries) => { twin = earliest(entries, twin, request) },
+  })
+  return { first, twin }
+}
+
+/** The one that stands first. */
+function earlier(...found: readonly Found[]): Found {
+  return found.reduce((best, entry) => best === undefined || (entry !== undefined && entry.order < best.order) ? entry : best, undefined)
 }
 
 /** The path patterns of a rule. */
@@ -83,7 +102,7 @@ function scopeText(scopes: NonNullable<RuleConfig['require']>['scopes']): string
 }
 
 /** The first entry of the list that fits, unless a better one is known. Lists are in order, so the search ends early. */
-function earliest(entries: readonly Entry<Candidate>[], best: Entry<Candidate> | undefined, request: PolicyRequest): Entry<Candidate> | undefined {
+function earliest(entries: readonly Entry<Candidate>[], best: Found, request: PolicyRequest): Found {
   for (const entry of entries) {
     if (best !== undefined && entry.order >= best.order) return best
     if (entry.value.fits(request)) return entry

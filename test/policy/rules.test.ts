@@ -102,6 +102,23 @@ t.test('a trailing slash cannot avoid a rule, nor open a path', (t) => {
   t.end()
 })
 
+t.test('an extension cannot avoid a rule, where the app takes it for a format', (t) => {
+  const rules = [
+    { name: 'admin', match: { path: '/admin/**' }, require: { roles: ['admin'] } },
+    { name: 'report', match: { path: '/report' }, require: { roles: ['auditor'] } },
+    { name: 'root', match: { path: '/' }, require: { roles: ['admin'] } },
+    { name: 'rest', match: { path: '/**' }, allow: 'anonymous' },
+  ]
+  const [plain, folded] = [matcher(rules), matcher(rules, { paths: { ignoreExtension: true } })]
+  for (const path of ['/admin.json', '/admin.json/', '/admin.x', '/admin.', '/report.xml', '/report.xml/']) {
+    t.equal(plain(path), 'rest anonymous', `${path} is another path`)
+    t.equal(folded(path), 'rest token', `${path} is the same resource`)
+  }
+  for (const path of ['/administration.json', '/a/admin.json', '/report.tar.gz', '/.json', '/x.json', '/.well-known/admin']) t.equal(folded(path), 'rest anonymous', path)
+  t.equal(folded('/admin/x.json'), 'admin token')
+  t.end()
+})
+
 t.test('the mode is the rule\'s, else the sidecar\'s; of two rules the stricter', (t) => {
   const mode = (rules: readonly object[], sidecar: string, path: string) => {
     const rule = compileRules(makeConfig({ mode: sidecar, rules })).match(request(path))
