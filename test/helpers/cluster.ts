@@ -115,17 +115,21 @@ function connect(name: string, env: NodeJS.ProcessEnv, image: Cluster['image'], 
   }
 }
 
-/** Builds the image from the Dockerfile and loads it into the cluster, unless it is there already from the same sources. */
-export async function ensureImage(cluster: Cluster): Promise<void> {
-  if (!cluster.local) return
+/**
+ * Builds the image from the Dockerfile and loads it into the cluster, as `dev` and as `next`, unless it is there already from the same sources.
+ * @returns whether it did
+ */
+export async function ensureImage(cluster: Cluster): Promise<boolean> {
+  if (!cluster.local) return false
   const inputs = ['Dockerfile', 'package-lock.json', ...globSync('{src,cmd,scripts}/**/*', { cwd: root, withFileTypes: false })].sort()
   const hash = createHash('sha256')
   for (const file of inputs) if (/\.\w+$|Dockerfile/.test(file)) hash.update(file).update(readFileSync(root + file))
   const digest = hash.digest('hex')
   const marked = await cluster.tryKubectl(['-n', 'kube-system', 'get', 'configmap', 'sidegate-e2e', '-o', 'jsonpath={.data.image}'])
-  if (marked.stdout === digest) return
+  if (marked.stdout === digest) return false
   for (const tag of ['dev', 'next']) await must(tool, ['--name', cluster.name, 'build-image', root, `sidegate:${tag}`], { timeout: 600_000 })
   await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'sidegate-e2e', namespace: 'kube-system' }, data: { image: digest } })
+  return true
 }
 
 /** Runs a command inside the node (local clusters only). */

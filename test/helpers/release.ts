@@ -62,10 +62,19 @@ async function diagnosis(cluster: Cluster): Promise<string> {
 
 /** The release, with the image of this tree, ready to inject. */
 export async function ensureRelease(cluster: Cluster): Promise<void> {
-  await ensureImage(cluster)
-  const deployed = await cluster.helm(['status', 'sidegate', '--namespace', SYSTEM])
-  if (deployed.code !== 0 || !/STATUS: deployed/.test(deployed.stdout)) await helmUpgrade(cluster)
+  const built = await ensureImage(cluster)
+  const { code, stdout } = await cluster.helm(['status', 'sidegate', '--namespace', SYSTEM])
+  if (code !== 0 || !/STATUS: deployed/.test(stdout)) await helmUpgrade(cluster)
+  else if (built) {
+    await cluster.kubectl(['-n', SYSTEM, 'rollout', 'restart', 'deployment/sidegate-controller'])
+    await rolledOut(cluster)
+  }
   await trusted(cluster)
+}
+
+/** Waits until the controller's Deployment is what it should be. */
+export async function rolledOut(cluster: Cluster): Promise<void> {
+  await cluster.kubectl(['-n', SYSTEM, 'rollout', 'status', 'deployment/sidegate-controller', '--timeout=120s'])
 }
 
 /** Waits until every webhook entry has a caBundle and the API server can call it. */
