@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { startAgent, type Agent } from './agent.ts'
 import { eventually, type Cluster, type Kubernetes } from './cluster.ts'
 import {
-  CLIENTS, accountToken, asks, ensureClients, fixtures, namespace, nodeApp, readyPod, seen, service, token,
+  CLIENTS, SYSTEM, accountToken, asks, ensureClients, fixtures, helmUpgrade, namespace, nodeApp, readyPod, seen, service, testValues, token,
 } from './release.ts'
 
 export const APPS = 'e2e-apps'
@@ -201,5 +201,21 @@ export function backstopClaims(t: Test, { cluster }: Stage): void {
     t.match((await tryApply(impostor)).stderr, /does not start the sidecar/)
     t.equal((await tryApply(pod('free', {}))).code, 0, 'a pod that did not ask')
     await cluster.kubectl(['-n', APPS, 'delete', 'pod', 'free', '--wait=false'])
+  })
+}
+
+/** An upgrade of the release with changed values, and back. */
+export function upgradeClaims(t: Test, { cluster, agent }: Stage): void {
+  t.test('helm upgrade and rollback: pods are refused or protected, never unprotected; running ones are not touched', async (t) => {
+    const shop = await readyPod(cluster, APPS, 'shop')
+    const { webhooks: [before] } = await cluster.get('mutatingwebhookconfiguration', 'sidegate')
+    await helmUpgrade(cluster, { ...testValues(cluster), webhook: { timeoutSeconds: 3 } })
+    t.equal((await cluster.get('mutatingwebhookconfiguration', 'sidegate')).webhooks[0].timeoutSeconds, 3)
+    const { code, stderr } = await cluster.helm(['rollback', 'sidegate', '--namespace', SYSTEM, '--wait', '--timeout', '120s'])
+    t.equal(code, 0, stderr)
+    const { webhooks: [after] } = await cluster.get('mutatingwebhookconfiguration', 'sidegate')
+    t.equal(after.clientConfig.caBundle, before.clientConfig.caBundle, 'the webhook kept its caBundle')
+    t.equal((await readyPod(cluster, APPS, 'shop')).metadata.uid, shop.metadata.uid)
+    t.equal((await agent.call(`http://shop.${APPS}.svc/orders`)).status, 401)
   })
 }

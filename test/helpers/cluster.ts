@@ -137,6 +137,11 @@ export async function onNode(cluster: Cluster, ...command: string[]): Promise<st
   return await must(tool, ['--name', cluster.name, 'exec', ...command])
 }
 
+/** Stops the local cluster of that name, if it runs: the next one is new and empty. Does nothing where KUBECONFIG chooses the cluster. */
+export async function closeLocal(name: string): Promise<void> {
+  if (existsSync(tool) && !process.env['KUBECONFIG']) await run(tool, ['--name', name, 'down'])
+}
+
 /** Stops a cluster that {@link openCluster} started. */
 export async function closeCluster(cluster: Cluster): Promise<void> {
   if (cluster.local) await must(tool, ['--name', cluster.name, 'down'])

@@ -22,7 +22,8 @@ export interface Streamed {
  * Creates pods until `end` is called. They are never scheduled: admission is what counts.
  * @param pause milliseconds between one answer and the next creation
  */
-export async function streamPods(cluster: Cluster, inNamespace: string, pause = 150): Promise<{ end(): Promise<Streamed> }> {
+export async function streamPods(cluster: Cluster, pause = 150): Promise<{ end(): Promise<Streamed> }> {
+  const inNamespace = `e2e-stream-${Date.now()}`
   await cluster.apply(namespace(inNamespace), fixtures(inNamespace))
   const proxy = spawn('kubectl', ['proxy', '--port=0'], { env: cluster.env, stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = await once(createInterface({ input: proxy.stdout }), 'line') as [string]

@@ -1,16 +1,20 @@
-// The chart against helm 3 and 4 and against the API server's own schema and validation. Nothing is installed here.
+// The chart against helm 3 and 4 and against the API server's own schema and validation. Nothing is installed here. The first of the files
+// that share a cluster: it begins with a new one.
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { generated } from '../../../scripts/chart.mjs'
 import { networkPolicySpec } from '../../../src/injector/network-policy.ts'
 import { BAD, GOOD } from '../../chart/values-sets.ts'
-import { openCluster, root, run, whyNoCluster, type Cluster, type Kubernetes } from '../../helpers/cluster.ts'
+import { closeLocal, openCluster, root, run, whyNoCluster, type Cluster, type Kubernetes } from '../../helpers/cluster.ts'
 import { MAIN_CLUSTER } from '../../helpers/release.ts'
 
 const why = whyNoCluster()
 if (why) t.plan(0, why)
-else await chart(await openCluster(MAIN_CLUSTER))
+else {
+  await closeLocal(MAIN_CLUSTER)
+  await chart(await openCluster(MAIN_CLUSTER))
+}
 
 /** Kinds of operators that the test cluster does not have. */
 const FOREIGN = /^(ServiceMonitor|PodMonitor|PrometheusRule|Certificate|Issuer|ClusterNetworkPolicy)$/

@@ -60,17 +60,18 @@ async function workloads(cluster: Cluster) {
   })
 
   t.test('the first pod of a new namespace finds configuration and NetworkPolicy in place', async (t) => {
-    await cluster.apply(namespace('e2e-first'), fixtures('e2e-first'))
+    const space = `e2e-first-${Date.now()}`
+    await cluster.apply(namespace(space), fixtures(space))
     const spec = { ...podSpec('app.mjs', {}), schedulerName: 'nobody' }
-    await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'first', namespace: 'e2e-first', annotations: asks() }, spec })
-    const copy = await cluster.get('configmap', 'sidegate-config', '-n', 'e2e-first')
+    await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'first', namespace: space, annotations: asks() }, spec })
+    const copy = await cluster.get('configmap', 'sidegate-config', '-n', space)
     t.same(Object.keys(copy.data), ['default.json'], 'only the profile in use')
-    const policy = await cluster.get('networkpolicy', 'sidegate', '-n', 'e2e-first')
+    const policy = await cluster.get('networkpolicy', 'sidegate', '-n', space)
     t.equal(policy.metadata.ownerReferences[0].kind, 'ClusterRole', 'which goes with the release')
-    await cluster.kubectl(['-n', 'e2e-first', 'delete', 'networkpolicy', 'sidegate'])
-    await eventually(async () => await cluster.get('networkpolicy', 'sidegate', '-n', 'e2e-first'), 20)
+    await cluster.kubectl(['-n', space, 'delete', 'networkpolicy', 'sidegate'])
+    await eventually(async () => await cluster.get('networkpolicy', 'sidegate', '-n', space), 20)
     t.pass('a deleted NetworkPolicy comes back')
-    await cluster.kubectl(['delete', 'namespace', 'e2e-first', '--wait=false'])
+    await cluster.kubectl(['delete', 'namespace', space, '--wait=false'])
   })
 
   t.test('wrong annotations are refused or warned of, with the fix', async (t) => {

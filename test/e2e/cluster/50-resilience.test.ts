@@ -18,7 +18,7 @@ async function resilience(cluster: Cluster) {
   const scale = async (replicas: number) => await cluster.kubectl(['-n', SYSTEM, 'scale', 'deployment/sidegate-controller', `--replicas=${replicas}`])
 
   await t.test('controller rolled out under a stream of pod creations: none lost, none unprotected', async (t) => {
-    const stream = await streamPods(cluster, 'e2e-stream-rollout')
+    const stream = await streamPods(cluster)
     await sleep(1000)
     await cluster.kubectl(['-n', SYSTEM, 'rollout', 'restart', 'deployment/sidegate-controller'])
     await rolledOut(cluster)

@@ -10,8 +10,13 @@ const why = whyNoCluster()
 if (why) t.plan(0, why)
 else await upgrade(await openCluster(MAIN_CLUSTER))
 
-const bundle = async (cluster: Cluster): Promise<string> => (await cluster.get('mutatingwebhookconfiguration', 'sidegate')).webhooks[0].clientConfig.caBundle
-const certificates = (text: string) => Buffer.from(text, 'base64').toString().split('-----BEGIN').length - 1
+async function bundle(cluster: Cluster): Promise<string> {
+  return (await cluster.get('mutatingwebhookconfiguration', 'sidegate')).webhooks[0].clientConfig.caBundle
+}
+
+function certificates(text: string): number {
+  return Buffer.from(text, 'base64').toString().split('-----BEGIN').length - 1
+}
 
 async function upgrade(cluster: Cluster) {
   await ensureRelease(cluster)
@@ -24,7 +29,7 @@ async function upgrade(cluster: Cluster) {
     const shop = await readyPod(cluster, APPS, 'shop')
     const values: Kubernetes = { ...testValues(cluster), admissionPolicy: { acceptedImages: [name('dev'), name('next')] } }
     await helmUpgrade(cluster, values)
-    const stream = await streamPods(cluster, 'e2e-stream-upgrade')
+    const stream = await streamPods(cluster)
     await helmUpgrade(cluster, { ...values, image: { ...values.image, tag: 'next' } })
     const { code, stderr } = await cluster.helm(['rollback', 'sidegate', '--namespace', SYSTEM, '--wait', '--timeout', '120s'])
     t.equal(code, 0, stderr)
@@ -58,7 +63,7 @@ async function upgrade(cluster: Cluster) {
     values.webhook = { certificates: { caValidity: '45s', leafValidity: '8s', overlap: '4s' } }
     await helmUpgrade(cluster, values, [], 3)
     await trusted(cluster)
-    const stream = await streamPods(cluster, 'e2e-stream-rotation', 250)
+    const stream = await streamPods(cluster, 250)
     const first = await bundle(cluster)
     let most = 0
     const end = Date.now() + 75_000
