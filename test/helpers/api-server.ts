@@ -100,7 +100,7 @@ export async function startController(api: ApiServer, port: number, more: Record
   for (let tries = 0; ; tries++) {
     const ready = await fetch(`${base}/readyz`).then(({ status }) => status === 200, () => false)
     if (ready) break
-    if (child.exitCode !== null || tries > 300) throw new Error(`the controller did not get ready:\n${log}`)
+    if (child.exitCode !== null || tries > 900) throw new Error(`the controller did not get ready:\n${log}`)
     await sleep(100)
   }
   const stop = async (signal: NodeJS.Signals) => {
@@ -157,8 +157,8 @@ export function pod(space: string, name: string, annotations: Record<string, str
   }
 }
 
-/** Waits until a condition holds; the last failure is thrown after ten seconds. */
-export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 10_000): Promise<T> {
+/** Waits until a condition holds; the last failure is thrown after half a minute: the machine may be busy. */
+export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 30_000): Promise<T> {
   const end = Date.now() + timeoutMs
   for (;;) {
     try {

@@ -32,7 +32,7 @@ t.test('configuration', { skip: noApiServer }, async (t) => {
     const value = await read()
     if (!check(value)) throw new Error(`${what}; now ${JSON.stringify(value)?.slice(0, 500)}`)
     return value
-  }, 15_000)
+  })
 
   await kube.create('pods', pod('shop', 'web'))
 
