@@ -53,7 +53,8 @@ function unfit(jwk: Record<string, unknown>): string | undefined {
   if ('d' in jwk || 'p' in jwk || 'k' in jwk) return 'private key material in a public set'
   if (jwk.use !== undefined && jwk.use !== 'sig') return 'use is not sig'
   if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) return 'key_ops has no verify'
-  if (jwk.kid !== undefined && (typeof jwk.kid !== 'string' || jwk.kid.length > MAX_KID)) return `kid is not a string of at most ${MAX_KID} characters`
+  const { kid = '' } = jwk
+  if (typeof kid !== 'string' || kid.length > MAX_KID) return `kid is not a string of at most ${MAX_KID} characters`
   if (jwk.alg !== undefined && typeof jwk.alg !== 'string') return 'alg is not a string'
   return undefined
 }

@@ -51,8 +51,8 @@ function readHeader(segment: string): JoseHeader | Denial {
   if ('zip' in header || 'enc' in header) return deny('token_encrypted')
   const { alg, kid, typ } = header
   if (typeof alg !== 'string') return deny('algorithm_refused', 'no alg')
-  if (!isOptionalText(kid) || (kid?.length ?? 0) > MAX_KID) return deny('token_malformed', `kid is not a string of at most ${MAX_KID} characters`)
-  if (!isOptionalText(typ)) return deny('token_malformed', 'typ is not a string')
+  if (!isOptionalText(kid) || !isOptionalText(typ)) return deny('token_malformed', 'kid or typ is not a string')
+  if (kid !== undefined && kid.length > MAX_KID) return deny('token_malformed', `kid is longer than ${MAX_KID} characters`)
   return { alg, kid, typ }
 }
 

@@ -2,7 +2,7 @@ import type { IssuerConfig } from '../config/schema.ts'
 import { fetchDocument, FetchError } from './fetch-document.ts'
 import type { FetchedDocument, FetchOptions } from './fetch-document.ts'
 
-/** Fetches an issuer's JWKS once, from wherever the configuration says. Rejects with one clause that says what went wrong, or when `life` ends. */
+/** Fetches an issuer's JWKS once. Rejects with one clause that says what went wrong, or when `life` ends. */
 export type FetchKeys = (life: AbortSignal) => Promise<FetchedDocument>
 
 const OIDC = '/.well-known/openid-configuration'
@@ -12,7 +12,8 @@ const OAUTH = '/.well-known/oauth-authorization-server'
 function checkedUrl(text: string, allowHttp: boolean, what: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url) throw new Error(`${what} is not a URL`)
-  if (url.protocol !== 'https:' && !(allowHttp && url.protocol === 'http:')) throw new Error(`${what} is not https (keys.allowHttp would allow http)`)
+  const safe = url.protocol === 'https:' || (allowHttp && url.protocol === 'http:')
+  if (!safe) throw new Error(`${what} is not https (keys.allowHttp would allow http)`)
   if (url.username || url.password) throw new Error(`${what} holds a user name or password`)
   return url
 }
@@ -46,8 +47,8 @@ function jwksUriOf(metadata: unknown, { issuer, keys }: IssuerConfig): URL {
   if (typeof uri !== 'string') throw new Error('the discovery document has no jwks_uri')
   const url = checkedUrl(uri, keys.allowHttp, 'jwks_uri in the discovery document')
   const allowed = url.origin === new URL(issuer).origin || keys.allowedHosts.some((host) => host === url.host || host === url.hostname)
-  if (!allowed) throw new Error(`jwks_uri in the discovery document leads to another host, ${url.host}; if that is right, add it to keys.allowedHosts`)
-  return url
+  if (allowed) return url
+  throw new Error(`jwks_uri in the discovery document leads to another host, ${url.host}; if that is right, add it to keys.allowedHosts`)
 }
 
 /**

@@ -18,7 +18,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createDecide } from './decide.ts'
 import { NO_RULE, type Decided, type DecidedForward } from './decision.ts'
-import type { IssuerPool, Lease } from './issuer-pool.ts'
+import type { IssuerPool } from './issuer-pool.ts'
 import { createObserver, type Observer } from './observe.ts'
 
 /** What outlives a configuration. */
@@ -53,16 +53,18 @@ export interface Runtime {
  */
 export async function compileRuntime(config: Config, shared: Shared, previous?: Runtime): Promise<Runtime> {
   const { log, pool } = shared
-  const leases: Lease[] = []
+  const held: (() => void)[] = []
+  const dispose = (): void => { for (const giveBack of held.splice(0)) giveBack() }
   try {
     const keySets = new Map<string, KeySet>()
     for (const issuer of config.issuers) {
       const lease = pool.lease(issuer)
-      leases.push(lease)
+      held.push(() => { lease.release() })
       keySets.set(issuer.name, lease.keys)
     }
     const cache = previous?.config.cache.entries === config.cache.entries ? previous.cache : createTokenCache(config.cache.entries)
     const denylist = await openDenylist(config.denylist, { log })
+    held.push(() => { denylist.close() })
     const authenticator = createAuthenticator({ issuers: config.issuers, keySets, denylist, cache })
     const keyStates = () => Object.fromEntries([...keySets].map(([name, keys]) => [name, keys.status()]))
     return {
@@ -73,13 +75,10 @@ export async function compileRuntime(config: Config, shared: Shared, previous?: 
       keyStates,
       denylist: () => denylist.status(),
       keysMissing: () => keysMissing(config.readiness, keyStates()),
-      dispose() {
-        for (const lease of leases) lease.release()
-        denylist.close()
-      },
+      dispose,
     }
   } catch (error) {
-    for (const lease of leases) lease.release()
+    dispose()
     throw error
   }
 }

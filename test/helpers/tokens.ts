@@ -39,7 +39,8 @@ export const hmacSigner = (secret: string | Buffer, hash = 'sha256'): Signer => 
 export const now = (): number => Math.floor(Date.now() / 1000)
 
 /** Claims that pass, of the issuer at `iss`. */
-export const goodClaims = (iss: string, claims: Record<string, unknown> = {}): Record<string, unknown> => ({ iss, aud: 'internal-services', sub: 'bob', iat: now(), exp: now() + 300, ...claims })
+export const goodClaims = (iss: string, claims: Record<string, unknown> = {}): Record<string, unknown> =>
+  ({ iss, aud: 'internal-services', sub: 'bob', iat: now(), exp: now() + 300, ...claims })
 
 /** The reason for which a token was refused, or `passed`. */
 export async function verdict(authenticator: Authenticator, token: string): Promise<Reason | 'passed'> {
