@@ -18,7 +18,7 @@ for (const flag of flags) {
   process.exit(2)
 }
 
-const isCluster = (file) => /^test\/e2e\/(cluster|api)\//.test(file)
+const isCluster = (file) => file.startsWith('test/e2e/')
 const all = globSync('test/**/*.test.ts').sort()
 const hasCluster = Boolean(process.env.KUBECONFIG) || existsSync('../shared/cluster/cluster')
 const phases = files.length > 0
