@@ -6,7 +6,7 @@
  * |---|---|---|
  * | X-Forwarded-For, Forwarded | kept, the peer appended | replaced by the peer (X-Forwarded-For), removed (Forwarded) |
  * | X-Forwarded-Proto, -Host | kept; added if missing | replaced by what the sidecar saw |
- * | X-Forwarded-Port and the other {@link ORIGIN_HEADERS} | kept | removed |
+ * | X-Forwarded-Port and the other {@link ORIGIN_HEADERS}, {@link FOREIGN_IDENTITY_HEADERS} | kept | removed |
  * | {@link OVERRIDE_HEADERS} | removed | removed |
  */
 import { isIPv6 } from 'node:net'
@@ -29,6 +29,18 @@ export const ORIGIN_HEADERS = [
   'X-Envoy-External-Address', 'X-Envoy-Internal', 'X-Envoy-Original-Host',
 ] as const
 
+/**
+ * By these other proxies (oauth2-proxy, Google IAP, AWS ALB, Azure, kube-rbac-proxy, Apache) tell an app who the client is. An app that was once behind one of them may
+ * still believe them. What is verified by itself, such as a signed assertion, is not here.
+ */
+export const FOREIGN_IDENTITY_HEADERS = [
+  'Remote-User', 'X-Remote-User', 'X-Remote-Group', 'X-Remote-Groups', 'X-WebAuth-User', 'X-Authenticated-User', 'X-Authenticated-UserId', 'X-Authenticated-Scope',
+  'X-Forwarded-User', 'X-Forwarded-Email', 'X-Forwarded-Groups', 'X-Forwarded-Preferred-Username',
+  'X-Auth-Request-User', 'X-Auth-Request-Email', 'X-Auth-Request-Groups', 'X-Auth-Request-Preferred-Username',
+  'X-Goog-Authenticated-User-Email', 'X-Goog-Authenticated-User-Id', 'X-Amzn-Oidc-Identity', 'CF-Access-Authenticated-User-Email',
+  'X-MS-Client-Principal', 'X-MS-Client-Principal-Id', 'X-MS-Client-Principal-Name', 'X-SSL-Client-CN', 'X-SSL-Client-DN', 'X-SSL-Client-S-DN', 'X-Client-DN',
+] as const
+
 /** The forwarding policy, compiled. */
 export interface Forwarding {
   /** Whether a header of a request from this peer must be removed (before {@link Forwarding.write}), in any spelling. */
@@ -42,7 +54,7 @@ export interface Forwarding {
 }
 
 const isOverride = compileNames(OVERRIDE_HEADERS)
-const isOrigin = compileNames(ORIGIN_HEADERS)
+const isOrigin = compileNames([...ORIGIN_HEADERS, ...FOREIGN_IDENTITY_HEADERS])
 /** Those that {@link Forwarding.write} writes anew even for a trusted proxy. */
 const isRewritten = compileNames(['X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'Forwarded'])
 

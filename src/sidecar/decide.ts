@@ -7,6 +7,7 @@
 import type { Extraction, Extractor } from '../auth/extract.ts'
 import type { Identity } from '../auth/identity.ts'
 import type { Authenticator, Principal } from '../auth/types.ts'
+import { formatAddress } from '../config/values.ts'
 import type { Address, Listener, RequestHead } from '../http/contract.ts'
 import type { Forwarding } from '../http/forwarded.ts'
 import { compileNames, valuesOf } from '../http/header-names.ts'
@@ -110,9 +111,12 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
     // In audit mode the request is already known to be bad and goes on bare; the first reason stands.
     if (unencodable !== undefined && ruling === 'allow') return denied(matched, unencodable, principal)
     forwarding.write(head.headers, head.peer, kept)
+    const upstream = pipeline.upstreamOf(head.listener)
+    // HTTP/1.0 may come without a Host; what is forwarded is HTTP/1.1, which must have one.
+    if (matched.request.host === '') kept.push('Host', formatAddress(upstream))
     return {
       kind: 'forward',
-      upstream: pipeline.upstreamOf(head.listener),
+      upstream,
       headers: kept,
       target,
       upgrade,

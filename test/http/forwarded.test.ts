@@ -1,5 +1,5 @@
 import t from 'tap'
-import { compileForwarding, ORIGIN_HEADERS, OVERRIDE_HEADERS } from '../../src/http/forwarded.ts'
+import { compileForwarding, FOREIGN_IDENTITY_HEADERS, ORIGIN_HEADERS, OVERRIDE_HEADERS } from '../../src/http/forwarded.ts'
 
 const { strips, write } = compileForwarding(['10.0.0.0/8', 'fd00::/8'])
 const written = (headers: readonly string[], peer: string) => {
@@ -9,7 +9,7 @@ const written = (headers: readonly string[], peer: string) => {
 }
 
 t.test('from anyone else every forwarding header is removed, and what the sidecar saw is written', (t) => {
-  for (const name of [...ORIGIN_HEADERS, ...OVERRIDE_HEADERS]) {
+  for (const name of [...ORIGIN_HEADERS, ...FOREIGN_IDENTITY_HEADERS, ...OVERRIDE_HEADERS]) {
     for (const spelling of [name, name.toLowerCase(), name.replaceAll('-', '_')]) t.ok(strips(spelling, '192.0.2.1'), spelling)
   }
   for (const name of ['Accept', 'X-Request-Id', 'Traceparent', 'Cookie', 'Authorization']) t.notOk(strips(name, '192.0.2.1'), name)
@@ -26,6 +26,7 @@ t.test('from a trusted proxy what it said is kept and the proxy appended', (t) =
   ])
   t.strictSame(written(['Forwarded', 'for=_x'], 'fd00::1'), ['X-Forwarded-For', 'fd00::1', 'X-Forwarded-Proto', 'http', 'Forwarded', 'for=_x, for="[fd00::1]"'])
   t.notOk(strips('X-Real-IP', '10.1.2.3'), 'kept')
+  t.notOk(strips('X-Forwarded-User', '10.1.2.3'), 'kept')
   t.notOk(strips('X-Forwarded-Port', 'fd00::1'), 'kept')
   t.ok(strips('X-Forwarded-For', '10.1.2.3'), 'written anew')
   for (const name of OVERRIDE_HEADERS) t.ok(strips(name, '10.1.2.3'), `${name}: no proxy is trusted with that`)

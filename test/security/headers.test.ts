@@ -167,6 +167,11 @@ for (const [name, transport] of transports) {
       t.notMatch(sidecar.app.requests[0]!.raw, /8\.8\.8\.8|evil|https|subject|-port/i)
     })
 
+    t.test('H20 identity headers of other proxies are worth nothing here', async (t) => {
+      await ask('GET /public/x', undefined, ['X-Forwarded-User: admin', 'Remote-User: admin', 'x_auth_request_email: admin@corp', 'X-Goog-Authenticated-User-Email: admin', 'X-SSL-Client-DN: CN=admin'])
+      t.notMatch(sidecar.app.requests[0]!.raw, /admin/)
+    })
+
     t.test('H16 a 101 is cleaned of what Connection names, and of ours', async (t) => {
       sidecar.app.clear()
       sidecar.app.answer(answers.upgrade('websocket', ['Connection: X-Hop', 'X-Hop: 1', 'X-User-Id: admin', 'Keep-Alive: timeout=5', 'X-App: kept']))

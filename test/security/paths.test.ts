@@ -109,6 +109,13 @@ for (const [name, transport] of transports) {
       await refused(t, sidecar, 'GET /by-host', 401, undefined, ['Host: evil', 'X-Forwarded-Host: app.example', 'X-Host: app.example'])
     })
 
+    t.test('P13 HTTP/1.0 without a Host matches no host, and reaches the app as HTTP/1.1 with one', async (t) => {
+      sidecar.app.clear()
+      t.equal((await exchange(sidecar.address, 'GET /public/x HTTP/1.0\r\n\r\n')).status, 200)
+      t.same(sidecar.app.requests[0]!.values('Host'), [`127.0.0.1:${sidecar.app.address.port}`])
+      t.equal((await exchange(sidecar.address, 'GET /by-host HTTP/1.0\r\n\r\n')).status, 401)
+    })
+
     t.test('P14 a target for elsewhere is refused, and nothing is ever sent elsewhere', async (t) => {
       let visits = 0
       const canary = net.createServer((socket) => { visits++; socket.destroy() })
