@@ -5,7 +5,7 @@ import type { ConfigPath, Problem } from './problem.ts'
 /** Finds the line (from 1) of a value, or of the nearest thing around it that has one. */
 export type Locate = (path: ConfigPath) => number | undefined
 
-export type ParsedText = { readonly value: unknown; readonly locate: () => Promise<Locate> } | { readonly problems: readonly Problem[] }
+export type ParsedText = { readonly value: unknown; readonly isJson: boolean; readonly locate: () => Promise<Locate> } | { readonly problems: readonly Problem[] }
 
 /** Largest configuration read, in characters; a ConfigMap holds no more. */
 export const MAX_TEXT = 2 * 1024 ** 2
@@ -17,7 +17,7 @@ export const MAX_TEXT = 2 * 1024 ** 2
 export async function parseText(text: string): Promise<ParsedText> {
   if (text.length > MAX_TEXT) return { problems: [{ path: [], message: `has ${text.length} characters, more than the ${MAX_TEXT} allowed` }] }
   const json = parseJson(text)
-  return json ? { value: json.value, locate: async () => (await parseYaml(text)).locate } : fromYaml(await parseYaml(text))
+  return json ? { value: json.value, isJson: true, locate: async () => (await parseYaml(text)).locate } : fromYaml(await parseYaml(text))
 }
 
 /** The value of a JSON object without duplicate keys; undefined for all else, which the YAML parser then reads or explains. */
@@ -57,7 +57,7 @@ function fromYaml({ document, lines, locate }: Yaml): ParsedText {
     return { problems: document.errors.map(({ message, pos }) => ({ path: [], message: `not valid JSON or YAML: ${message}`, line: lines.linePos(pos[0]).line })) }
   }
   try {
-    return { value: document.toJS({ maxAliasCount: 100 }) as unknown, locate: () => Promise.resolve(locate) }
+    return { value: document.toJS({ maxAliasCount: 100 }) as unknown, isJson: false, locate: () => Promise.resolve(locate) }
   } catch (error) {
     return { problems: [{ path: [], message: `not usable YAML: ${(error as Error).message}` }] } // An alias that explodes, or that leads nowhere.
   }

@@ -23,8 +23,8 @@ async function spawned(t: Test, options: Parameters<typeof spawnSidecar>[1] = {}
   const issuer = await startIssuer({ tls: true })
   const app = await startApp()
   const ca = writeConfig(issuer.ca!)
-  // Nothing in it that is worth a warning: to say in which line it is, the YAML parser would be loaded.
-  const file = writeConfig({ issuers: [issuerEntry(issuer, 'corp', { keys: { discovery: true, caFile: ca.path } })] }, app.address)
+  // `clockSkew` is worth a warning, which must not load the YAML parser to find its line.
+  const file = writeConfig({ issuers: [issuerEntry(issuer, 'corp', { keys: { discovery: true, caFile: ca.path }, clockSkew: '1h' })] }, app.address)
   t.teardown(async () => { await issuer.stop(); await app.close(); file.remove(); ca.remove() })
   const began = performance.now()
   const sidecar = await spawnSidecar(file.path, options)

@@ -60,7 +60,7 @@ t.test('problems come with their lines, in order, from YAML and JSON', async (t)
     'f:7: rules[0].match.path: x must begin with /',
   ])
   t.strictSame(await problemsOf(JSON.stringify({ ...LEAST, mode: 'audi' }, null, 2)), ['f:20: mode: must be enforce or audit; found "audi"; did you mean audit?'])
-  t.strictSame((await parseConfig(`${JSON.stringify(LEAST).slice(0, -1)},\n"rules":[{"match":{},"allow":"anonymous"}]}`)).warnings.map((warning) => formatProblem(warning, 'f')), ['f:2: rules[0]: opens every path that no rule before it matches, without a token'])
+  t.strictSame((await parseConfig(`${JSON.stringify(LEAST).slice(0, -1)},\n"rules":[{"match":{},"allow":"anonymous"}]}`)).warnings.map((warning) => formatProblem(warning, 'f')), ['f: rules[0]: opens every path that no rule before it matches, without a token'])
 })
 
 t.test('duplicate keys are refused, in JSON as in YAML', async (t) => {

@@ -102,6 +102,31 @@ t.test('--check', async (t) => {
   t.match(checked.stdout, `${file.path}: ok`)
 })
 
+t.test('--pod lays the pod\'s own facts over the file, at the start and at each reload', async (t) => {
+  const { app, file } = await setting(t, { rules: ANYONE })
+  const port = await freePort()
+  const healthPort = await freePort()
+  const pod = JSON.stringify({ ips: '127.0.0.1', listeners: [{ port, on: 'pod', upstream: `127.0.0.1:${app.address.port}` }], health: healthPort, mode: 'audit' })
+  const sidecar = await spawnSidecar(file.path, { args: ['--pod', pod] })
+  t.teardown(() => sidecar.kill())
+  t.match(sidecar.lines.find(({ msg }) => msg === 'ready'), { listeners: [{ bind: `127.0.0.1:${port}` }], health: { bind: `0.0.0.0:${healthPort}` } })
+  t.equal((await fetch(`http://127.0.0.1:${port}/x`)).status, 200)
+  file.write({ issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { file: '/nonexistent' } }], rules: [{ match: { path: '/other' }, require: {} }] })
+  await until(() => sidecar.lines.some(({ msg }) => msg === 'configuration in force'))
+  t.equal((await fetch(`http://127.0.0.1:${port}/x`)).status, 200, 'the pod\'s mode still holds')
+  t.match(await (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text(), 'verdict="audit",reason="no_rule"')
+})
+
+/** A port that was free a moment ago; the one argument here that cannot say 0. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 t.test('arguments', async (t) => {
   t.match(readOptions(['--help']), { code: 0, text: /^usage: sidecar --config FILE/ })
   t.match(readOptions([]), { code: 2, text: /--config FILE is missing/ })
