@@ -1,6 +1,6 @@
 /** What the ConfigMap copy of one namespace should hold: a function of what it holds, what is in use there, and what is accepted. */
 import type { ConfigMap, OwnerReference } from '../kube/types.ts'
-import type { Accepted } from './source-config.ts'
+import { filesOf, type Accepted } from './source-config.ts'
 import { hasOwner, ownedBy } from './owners.ts'
 import { CONFIG_COPY, MANAGED_BY, MANAGED_BY_LABEL, profileKey } from './names.ts'
 
@@ -55,6 +55,16 @@ function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: C
   return { profiles: profiles.sort(), unused }
 }
 
+/** The profiles' texts and the files that they name. */
+function dataOf(profiles: readonly string[], current: ConfigMap | undefined, accepted: Accepted | undefined): Record<string, string> {
+  const texts = profiles.map((profile) => [profileKey(profile), accepted?.profiles.get(profile) ?? current!.data![profileKey(profile)]!] as const)
+  const files = [...new Set(texts.flatMap(([, text]) => filesOf(text)))].flatMap((name) => {
+    const content = accepted?.files.get(name) ?? current?.data?.[name]
+    return content === undefined ? [] : [[name, content] as const]
+  })
+  return Object.fromEntries([...texts, ...files])
+}
+
 const sameFields = (a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value)
 
@@ -66,8 +76,7 @@ const sameFields = (a: Readonly<Record<string, string>> = {}, b: Readonly<Record
 export function planCopy(current: ConfigMap | undefined, needs: CopyNeeds): CopyPlan {
   const { profiles, unused } = keep(current, needs)
   if (profiles.length === 0) return current ? { kind: 'delete' } : { kind: 'right' }
-  const data = Object.fromEntries(profiles.map((profile) =>
-    [profileKey(profile), needs.accepted?.profiles.get(profile) ?? current!.data![profileKey(profile)]!]))
+  const data = dataOf(profiles, current, needs.accepted)
   const { [UNUSED_ANNOTATION]: _, ...others } = current?.metadata.annotations ?? {}
   const annotations = Object.keys(unused).length === 0 ? others : { ...others, [UNUSED_ANNOTATION]: JSON.stringify(unused) }
   const labels = { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }

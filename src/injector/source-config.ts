@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { parseText } from '../config/parse.ts'
 import { formatPath, type ConfigPath, type Problem } from '../config/problem.ts'
 import { validateConfig } from '../config/validate.ts'
+import { CONFIG_DIRECTORY } from './names.ts'
 
 /** The data of the source ConfigMap. */
 export type SourceData = Readonly<Record<string, string>>
@@ -14,6 +15,8 @@ export type SourceData = Readonly<Record<string, string>>
 export interface Accepted {
   /** Profile to the JSON text of the sidecar's configuration file, without `listeners`. */
   readonly profiles: ReadonlyMap<string, string>
+  /** Further keys of the source, such as a private authority's certificate: what profiles name as `/etc/sidegate/NAME`. */
+  readonly files: ReadonlyMap<string, string>
   /** Of the source, to tell versions apart. */
   readonly hash: string
   readonly warnings: readonly string[]
@@ -30,6 +33,9 @@ const LISTENERS = [{ bind: '127.0.0.1:15001', upstream: '127.0.0.1:8080' }]
 const PER_POD = ['listeners', 'probes', 'health']
 /** A ConfigMap holds 1 MiB; leave room for the profiles beside it. */
 const MAX_PROFILE_BYTES = 256 * 1024
+
+const FILE_NAME = /^[-._a-zA-Z0-9]{1,100}$/
+const FILE_PATH = new RegExp(`"${CONFIG_DIRECTORY}/([^"]*)"`, 'g')
 
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -89,9 +95,32 @@ function compileProfile(name: string, body: unknown, issuers: readonly unknown[]
   return problems.length === before ? text : undefined
 }
 
+/** The names of the files that a profile's text mentions. */
+export function filesOf(text: string): readonly string[] {
+  return [...new Set([...text.matchAll(FILE_PATH)].map((match) => match[1]!))]
+}
+
+function readFiles(data: SourceData, problems: string[]): ReadonlyMap<string, string> {
+  const files = new Map(Object.entries(data).filter(([key]) => key !== 'issuers' && key !== 'profiles'))
+  for (const name of files.keys()) {
+    // A profile is NAME.json in the same directory.
+    if (!FILE_NAME.test(name) || name.endsWith('.json')) problems.push(`files: ${JSON.stringify(name)} is not a name for a file; use letters, digits, "-", "_" and ".", and another end than ".json".`)
+  }
+  return files
+}
+
+function checkFiles(profiles: ReadonlyMap<string, string>, files: ReadonlyMap<string, string>, problems: string[]): void {
+  for (const [profile, text] of profiles) {
+    for (const name of filesOf(text)) {
+      if (!files.has(name)) problems.push(`profiles.${profile}: names ${CONFIG_DIRECTORY}/${name}, but there is no such file; known are ${[...files.keys()].join(', ') || 'none'}. Add it to \`files\` in the chart's values.`)
+    }
+  }
+}
+
 /** Identifies a source by its content. */
 export function sourceHash(data: SourceData): string {
-  return createHash('sha256').update(JSON.stringify([data['issuers'] ?? null, data['profiles'] ?? null])).digest('hex').slice(0, 12)
+  const entries = Object.entries(data).sort(([a], [b]) => a < b ? -1 : 1)
+  return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 12)
 }
 
 /**
@@ -116,6 +145,8 @@ export async function compileSource(data: SourceData | undefined): Promise<Compi
   const unused: string[] = []
   compileProfile('default', {}, issuers as unknown[], unused, [])
   problems.push(...unused.filter((problem) => problem.startsWith('issuers')))
+  const files = readFiles(data!, problems)
+  checkFiles(compiled, files, problems)
   if (problems.length > 0) return { problems: [...new Set(problems)] }
-  return { profiles: compiled, hash: sourceHash(data!), warnings: [...new Set(warnings)] }
+  return { profiles: compiled, files, hash: sourceHash(data!), warnings: [...new Set(warnings)] }
 }

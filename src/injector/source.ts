@@ -73,7 +73,7 @@ export function createSource({ kube, namespace, source, acceptedName, owner, log
 
   async function remember({ data }: ConfigMap): Promise<void> {
     await owner.refresh()
-    const wanted: SourceData = { issuers: data!['issuers']!, profiles: data!['profiles']! }
+    const wanted: SourceData = data!
     await ensure<ConfigMap>(kube, { resource: 'configmaps', namespace, name: acceptedName }, (current) => {
       if (current && sourceHash(current.data ?? {}) === sourceHash(wanted) && hasOwner(current, owner.current())) return undefined
       return { ...current, data: wanted, metadata: { ...current?.metadata, name: acceptedName, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY }, ...ownedBy(owner.current()) } }

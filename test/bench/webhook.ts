@@ -24,7 +24,7 @@ const log = createLog({ level: 'error' })
 const settings = injectorSettings({ image: 'sidegate:bench' })
 const admit = createAdmission({
   settings: () => settings,
-  source: { accepted: () => ({ profiles: new Map([['default', '{}']]), hash: 'bench', warnings: [] }), problems: () => [] },
+  source: { accepted: () => ({ profiles: new Map([['default', '{}']]), files: new Map(), hash: 'bench', warnings: [] }), problems: () => [] },
   guarantee: { admit: () => Promise.resolve() },
   surroundings: () => [],
   events: noEvents, metrics: createMetrics(), log, sourceName: 'bench',

@@ -37,7 +37,7 @@ function admission(more: Partial<AdmitOptions> = {}) {
   const said: string[] = []
   const admit = createAdmission({
     settings: () => injectorSettings({ image: 'sidegate:test' }),
-    source: { accepted: () => ({ profiles: new Map([['default', '{}'], ['strict', '{}']]), hash: 'h', warnings: [] }), problems: () => [] },
+    source: { accepted: () => ({ profiles: new Map([['default', '{}'], ['strict', '{}']]), files: new Map(), hash: 'h', warnings: [] }), problems: () => [] },
     guarantee: { admit: (namespace, profile) => { prepared.push(`${namespace}/${profile}`); return Promise.resolve() } },
     surroundings: () => [],
     events: { say: (type, reason, about) => { said.push(`${type} ${reason} ${about.kind}/${about.name}`) }, dropped: 0 },

@@ -4,7 +4,8 @@ import type { ConfigMap } from '../../src/kube/types.ts'
 import { planCopy, UNUSED_ANNOTATION, type CopyNeeds } from '../../src/injector/copies.ts'
 import type { Accepted } from '../../src/injector/source-config.ts'
 
-const accepted = (profiles: Record<string, string>): Accepted => ({ profiles: new Map(Object.entries(profiles)), hash: 'h', warnings: [] })
+const accepted = (profiles: Record<string, string>, files: Record<string, string> = {}): Accepted =>
+  ({ profiles: new Map(Object.entries(profiles)), files: new Map(Object.entries(files)), hash: 'h', warnings: [] })
 const NOW = Date.UTC(2030, 0, 1)
 const MINUTE = 60_000
 const needs = (used: string[], more: Partial<CopyNeeds> = {}): CopyNeeds =>
@@ -68,6 +69,16 @@ t.test('marks that somebody wrote: nonsense is ignored, the far past does not dr
   for (const text of ['', '{', 'null', '[]', '{"a":7}', '{"a":"never"}', '{"a":"1970-01-01T00:00:00Z","b":"1970-01-01T00:00:00Z"}']) {
     t.same(apply(marked(text), needs(['a', 'b']))?.data, { 'a.json': 'A', 'b.json': 'B' }, text)
   }
+})
+
+t.test('a profile brings the files that it names, and only those', async (t) => {
+  const text = '{"issuers":[{"keys":{"caFile":"/etc/sidegate/corp.pem"}}]}'
+  const source = accepted({ a: text, b: 'B' }, { 'corp.pem': 'PEM', 'other.pem': 'OTHER' })
+  const copy = apply(undefined, needs(['a', 'b'], { accepted: source }))
+  t.same(copy?.data, { 'a.json': text, 'b.json': 'B', 'corp.pem': 'PEM' })
+  t.same(apply(undefined, needs(['b'], { accepted: source }))?.data, { 'b.json': 'B' })
+  t.same(apply(copy, needs(['a'], { accepted: accepted({ a: text }, { 'corp.pem': 'PEM 2' }) }))?.data!['corp.pem'], 'PEM 2')
+  t.equal(planCopy(copy, needs(['a', 'b'], { accepted: accepted({ b: 'B' }) })).kind, 'right', 'the profile removed while it is used: its file stays with it')
 })
 
 t.test('an owner is set, and set again when it is made anew', async (t) => {

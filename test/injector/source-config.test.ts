@@ -64,6 +64,16 @@ t.test('a profile that no ConfigMap could hold', async (t) => {
   t.match(await problems(source([corp], { default: { rules } })), /^profiles\.default: has \d+ bytes/m)
 })
 
+t.test('files that profiles name must be there', async (t) => {
+  const pinned = { ...corp, keys: { discovery: true, caFile: '/etc/sidegate/corp.pem' } }
+  t.match(await problems(source([pinned], { default: {} })), /^profiles\.default: names \/etc\/sidegate\/corp\.pem, but there is no such file; known are none\./m)
+  const compiled = await compileSource({ ...source([pinned], { default: {} }), 'corp.pem': 'PEM' })
+  t.same('profiles' in compiled && [...compiled.files], [['corp.pem', 'PEM']])
+  t.match(await problems({ ...source([corp], { default: {} }), 'keys.json': '{}' }), /^files: "keys\.json" is not a name for a file/m)
+  const service = { ...corp, keys: { discovery: true, caFile: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt' } }
+  t.equal(await problems(source([service], { default: {} })), 'accepted', 'files of the pod\'s own are its own')
+})
+
 t.test('any text whatever: problems or a configuration, never an exception', async () => {
   await fc.assert(fc.asyncProperty(fc.string(), fc.string(), async (issuers, profiles) => { await compileSource({ issuers, profiles }) }), { numRuns: 300 })
   await fc.assert(fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), async (issuers, profiles) => { await compileSource(source(issuers, profiles)) }), { numRuns: 300 })
