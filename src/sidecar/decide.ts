@@ -122,16 +122,21 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
       upgrade,
       dropsResponseHeader: identity.dropsResponseHeader,
       dropsTrailer,
-      watched: rule !== undefined && rule.closeOnExpiry && principal !== undefined,
+      // On trial nothing is cut off.
+      watched: principal !== undefined && rule !== undefined && rule.closeOnExpiry && modeOf(rule) === 'enforce',
       decision: { ruling, reason, rule: rule?.name ?? NO_RULE, principal, issuer: principal?.issuer ?? denial?.issuer, detail: denial?.detail },
     }
+  }
+
+  function modeOf(rule: CompiledRule | undefined): Pipeline['mode'] {
+    return rule?.mode ?? pipeline.mode
   }
 
   /** A denial by stages 3 to 7: a reply, or in audit mode a forward that is counted as what it is. */
   function denied(matched: Matched, denial: Denial, principal: Principal | undefined): Decided {
     const { rule } = matched
     const { denied: reason, detail } = denial
-    if ((rule?.mode ?? pipeline.mode) === 'audit') return forward(matched, 'audit', reason, reason === 'identity_unencodable' ? undefined : principal, denial)
+    if (modeOf(rule) === 'audit') return forward(matched, 'audit', reason, reason === 'identity_unencodable' ? undefined : principal, denial)
     return { ...pipeline.replies(reason, rule?.scope), decision: { ruling: 'deny', reason, rule: rule?.name ?? NO_RULE, principal, issuer: principal?.issuer ?? denial.issuer, detail } }
   }
 

@@ -54,25 +54,23 @@ export interface Exposure {
 }
 
 interface ExposureOptions {
-  /** Ports of the app and addresses of ours, read at each look: a reload may change them. */
+  /** Ports of the app (none: do not look) and addresses of ours, read at each look: a reload may change them. */
   readonly targets: () => { appPorts: readonly number[], own: readonly Address[] }
   readonly log: Log
   readonly metrics: Metrics
   readonly readTable?: (path: string) => Promise<string>
   readonly everyMs?: number
-  /** false: never looks by itself. */
-  readonly enabled?: boolean
 }
 
 /** Looks every half minute, and says so once when an app port opens beyond loopback or closes again. */
-export function watchExposure({ targets, log, metrics, readTable = (path) => readFile(path, 'latin1'), everyMs = 30_000, enabled = true }: ExposureOptions): Exposure {
+export function watchExposure({ targets, log, metrics, readTable = (path) => readFile(path, 'latin1'), everyMs = 30_000 }: ExposureOptions): Exposure {
   let exposed: readonly Address[] = []
   let said = ''
   const gauge = metrics.series('sidegate_exposed_ports')
 
   async function look(): Promise<void> {
-    const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readTable(path).catch(() => '')))
     const { appPorts, own } = targets()
+    const tables = appPorts.length === 0 ? [] : await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readTable(path).catch(() => '')))
     exposed = exposedPorts(tables.flatMap(listeningSockets), appPorts, own)
     gauge.value = new Set(exposed.map(({ port }) => port)).size
     const open = exposed.map(formatAddress).sort().join(', ')
@@ -82,8 +80,8 @@ export function watchExposure({ targets, log, metrics, readTable = (path) => rea
     said = open
   }
 
-  const timer = enabled ? setInterval(() => void look(), everyMs).unref() : undefined
-  const first = enabled ? setTimeout(() => void look(), Math.min(2_000, everyMs)).unref() : undefined
+  const timer = setInterval(() => void look(), everyMs).unref()
+  const first = setTimeout(() => void look(), Math.min(2_000, everyMs)).unref()
   return {
     get exposed() { return exposed },
     look,

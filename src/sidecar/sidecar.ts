@@ -62,6 +62,9 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
   let draining = false
   let wasReady = false
   const open: Transport[] = []
+  const own: Address[] = []
+  const appPorts = () => runtime.config.exposure.check ? runtime.config.listeners.map(({ upstream }) => upstream.port) : []
+  const exposure = watchExposure({ targets: () => ({ appPorts: appPorts(), own }), log, metrics })
 
   async function bind(what: string, on: readonly Listener[], handler: Handler, limits: TransportLimits): Promise<Transport> {
     try {
@@ -69,6 +72,7 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
       open.push(transport)
       return transport
     } catch (error) {
+      exposure.stop()
       await Promise.all(open.map((transport) => transport.close(0, 0)))
       runtime.dispose()
       throw bindError(what, error as NodeJS.ErrnoException)
@@ -85,8 +89,7 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
   }
 
   const main = await bind('listeners', listeners, runtime.handler, config.limits)
-  const own = [...main.bound]
-  const exposure = watchExposure({ targets: () => ({ appPorts: runtime.config.listeners.map(({ upstream }) => upstream.port), own }), log, metrics, enabled: config.exposure.check })
+  own.push(...main.bound)
   let probes = createProbes(config.probes)
   const health = config.health === false ? undefined : await bind('health.bind', [service(config.health.bind)],
     createHealth({ unready, started: () => true, metrics, probe: (name) => probes(name) }), SERVICE_LIMITS)

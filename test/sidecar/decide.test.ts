@@ -274,6 +274,7 @@ t.test('a token whose answer takes time is awaited, and judged the same', async 
 t.test('streams are watched where the rule says so and a token is there', async (t) => {
   t.equal(forwarded(judge(head('GET /live', 'bob'))).watched, true)
   t.equal(forwarded(judge(head('GET /any/x', 'bob'))).watched, false)
+  t.equal(forwarded(judge(head('GET /live', 'bob'), sidecar({ mode: 'audit' }))).watched, false, 'on trial nothing is cut off')
 })
 
 t.test('without rules every path needs a token', async (t) => {
