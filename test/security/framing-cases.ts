@@ -5,6 +5,8 @@ export interface Refused {
   readonly id: string
   readonly bytes: string
   readonly status?: number
+  /** As good. */
+  readonly also?: number
   readonly reason?: string
 }
 
@@ -73,6 +75,7 @@ export const REFUSED: readonly Refused[] = [
   { id: 'S13 HTTP/0.9', bytes: 'GET /x\r\n\r\n', status: 505 },
   { id: 'S13 HTTP/1.2', bytes: 'GET /x HTTP/1.2\r\nHost: app\r\n\r\n', status: 505 },
   { id: 'S13 HTTP/2.0', bytes: 'GET /x HTTP/2.0\r\nHost: app\r\n\r\n', status: 505 },
+  { id: 'S13 HTTP/2 preface (A2-A5 end here)', bytes: 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', status: 505, also: 400 },
   { id: 'S13 HTTP/0.9 in words', bytes: 'GET /x HTTP/0.9\r\nHost: app\r\n\r\n', status: 505 },
   { id: 'S13 HTTP/11', bytes: 'GET /x HTTP/11\r\nHost: app\r\n\r\n' },
   { id: 'S13 http/1.1', bytes: 'GET /x http/1.1\r\nHost: app\r\n\r\n' },
