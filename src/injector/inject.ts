@@ -1,4 +1,5 @@
 /** The injection: a pod in, a pod with its sidecar out. Pure; shared by the webhook and `sidegate inject`. */
+import { createHmac, randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { asksForSidecar, readChoices, type Choices } from './annotations.ts'
 import { adopt, podArgument, sidecarContainer } from './container.ts'
@@ -7,7 +8,7 @@ import { readOriginal, writeOriginal, type Absent, type Original } from './origi
 import { asPod, isRefusal, type Container, type Metadata, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { planPorts, type ProtectedPort } from './ports.ts'
 import { redirectContainer } from './redirect.ts'
-import { rewriteContainers, type Rewritten } from './rewrite.ts'
+import { hasMovingHooks, rewriteContainers, type Rewritten } from './rewrite.ts'
 import type { InjectorSettings } from './settings.ts'
 import { neededSysctls, podWarnings, portStartProblem, unsupported } from './unsupported.ts'
 import { withoutSidecar } from './uninject.ts'
@@ -22,14 +23,18 @@ export type Injection =
 export interface InjectOptions {
   /** The namespace is labelled `sidegate.dev/inject: enabled`: pods that do not say are injected, too. */
   readonly optIn?: boolean
+  /** A new key for the paths of hooks that move to the sidecar (16 to 64 letters, digits, - or _). Nobody but the kubelet must be able to guess it. */
+  readonly random?: () => string
 }
+
+const randomKey = () => randomBytes(16).toString('base64url')
 
 /**
  * Adds the sidecar to a pod that asks for it. Never changes its argument, never throws, and twice is once: a pod that has its sidecar is
  * compared by content with what it should be, and repaired where it differs.
  * @param value a Pod or a workload's pod template, parsed
  */
-export function inject(value: unknown, settings: InjectorSettings, { optIn = false }: InjectOptions = {}): Injection {
+export function inject(value: unknown, settings: InjectorSettings, { optIn = false, random = randomKey }: InjectOptions = {}): Injection {
   if (!optIn && !saysAnything(value)) return { unchanged: 'not asked' }
   const pod = asPod(value)
   if (isRefusal(pod)) return pod
@@ -42,9 +47,11 @@ export function inject(value: unknown, settings: InjectorSettings, { optIn = fal
   if (isRefusal(choices)) return choices
   const ports = unsupported(before, choices, settings) ?? planPorts(before, choices)
   if (isRefusal(ports)) return ports
-  const rewritten = portStartProblem(before.spec, choices, ports) ?? rewriteContainers(before.spec, choices, ports)
+  const previous = previousOriginal(pod)
+  const hookKey = hasMovingHooks(before.spec, choices) ? previous?.hookKey ?? newHookKey(before, settings, random) : undefined
+  const rewritten = portStartProblem(before.spec, choices, ports) ?? rewriteContainers(before.spec, choices, ports, hookKey ?? '')
   if (isRefusal(rewritten)) return rewritten
-  const result = adoptAll(assemble({ before, choices, ports, rewritten, settings, absent: previouslyAbsent(pod) }), pod)
+  const result = adoptAll(assemble({ before, choices, ports, rewritten, settings, hookKey, absent: previous?.absent ?? [] }), pod)
   if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }
   return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports) }
 }
@@ -61,13 +68,20 @@ interface Plan {
   readonly ports: readonly ProtectedPort[]
   readonly rewritten: Rewritten
   readonly settings: InjectorSettings
+  readonly hookKey: string | undefined
   readonly absent: readonly Absent[]
 }
 
-/** What was not there at the first injection: others, the ServiceAccount plugin for one, may have made it since. */
-function previouslyAbsent(pod: Pod): readonly Absent[] {
+/** What an earlier injection wrote. `absent` of it counts: others, the ServiceAccount plugin for one, may have made those lists since. */
+function previousOriginal(pod: Pod): Original | undefined {
   const original = readOriginal(pod)
-  return original && !isRefusal(original) ? original.absent : []
+  return original && !isRefusal(original) ? original : undefined
+}
+
+function newHookKey({ spec }: Pod, { hookSecret }: InjectorSettings, random: () => string): string {
+  if (hookSecret === undefined) return random()
+  const hooks = spec.containers.map(({ name, lifecycle }) => [name, lifecycle ?? null])
+  return createHmac('sha256', hookSecret).update(JSON.stringify(hooks)).digest('base64url').slice(0, 22)
 }
 
 function assemble(plan: Plan): Pod {
@@ -78,6 +92,7 @@ function assemble(plan: Plan): Pod {
     ...rewritten.originals,
     ...added.names,
     absent: added.absent,
+    ...(plan.hookKey !== undefined && { hookKey: plan.hookKey }),
   }
   return { ...before, metadata: withMetadata(before.metadata ?? {}, plan, added, original), spec: withSidecar(plan, added) }
 }

@@ -21,6 +21,8 @@ const originalSchema = v.strictObject({
   handlers: v.optional(v.record(v.string(), v.strictObject({
     liveness: v.optional(target), readiness: v.optional(target), startup: v.optional(target), postStart: v.optional(target), preStop: v.optional(target),
   })), {}),
+  /** Part of the paths of hooks that moved: kept, so that a second call makes the same pod. */
+  hookKey: v.optional(v.pipe(v.string(), v.regex(/^[\w-]{16,64}$/))),
   /** Names the injector added to lists and maps that may have held others' before. */
   labels: v.optional(v.array(v.string()), []),
   annotations: v.optional(v.array(v.string()), []),
@@ -35,7 +37,7 @@ export type Absent = Original['absent'][number]
 
 /** The annotation's text; empty parts are left out. */
 export function writeOriginal(original: Original): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(original).filter(([, value]) => Object.keys(value).length > 0)))
+  return JSON.stringify(Object.fromEntries(Object.entries(original).filter(([, value]) => value !== undefined && value.length !== 0 && Object.keys(value).length > 0)))
 }
 
 /** Reads the annotation. @returns undefined when there is none, a refusal when it is not what the injector writes */

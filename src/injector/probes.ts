@@ -23,6 +23,8 @@ export type ProbeTargets = Readonly<Record<string, Readonly<Record<string, unkno
 
 const ACTIONS = ['httpGet', 'tcpSocket', 'grpc'] as const
 
+const isHook = (kind: ProbeKind): kind is (typeof HOOKS)[number] => kind === 'postStart' || kind === 'preStop'
+
 /** The action a handler has for the network, if any. A `host` means another machine: not this pod's business. */
 export function targetOf(handler: Handler | undefined | null): Target | undefined {
   const action = ACTIONS.find((name) => handler?.[name])
@@ -32,7 +34,7 @@ export function targetOf(handler: Handler | undefined | null): Target | undefine
 }
 
 export function handlerOf(container: Container, kind: ProbeKind): Handler | undefined | null {
-  return kind === 'postStart' || kind === 'preStop' ? container.lifecycle?.[kind] : container[PROBES[kind]]
+  return isHook(kind) ? container.lifecycle?.[kind] : container[PROBES[kind]]
 }
 
 /** A copy of the container with a handler's action replaced, in the same place among its fields. */
@@ -40,7 +42,7 @@ export function withTarget(container: Container, kind: ProbeKind, target: Target
   const handler = handlerOf(container, kind)
   if (!handler) return container
   const changed = replaceAction(handler, target)
-  if (kind === 'postStart' || kind === 'preStop') return { ...container, lifecycle: { ...container.lifecycle, [kind]: changed } }
+  if (isHook(kind)) return { ...container, lifecycle: { ...container.lifecycle, [kind]: changed } }
   return { ...container, [PROBES[kind]]: changed }
 }
 
@@ -88,8 +90,10 @@ export function numberNamedPorts(container: Container, changed: ReadonlySet<numb
 /**
  * Interceptions `loopback` and `redirect`: every network probe and hook moves to the sidecar's health port.
  * @param graceSeconds the pod's termination grace period: how long a preStop hook may take
+ * @param hookKey part of the hooks' paths. A hook may do anything (/shutdown, say), and in these interceptions the health port is open to
+ *   whoever the network lets through: only the kubelet, which has the pod's spec, must be able to call one
  */
-export function moveToSidecar(container: Container, graceSeconds: number): { container: Container; originals: OriginalHandlers; targets: ProbeTargets } | Refusal {
+export function moveToSidecar(container: Container, graceSeconds: number, hookKey: string): { container: Container; originals: OriginalHandlers; targets: ProbeTargets } | Refusal {
   let result = container
   const originals: { [kind in ProbeKind]?: Target } = {}
   const targets: Record<string, Readonly<Record<string, unknown>>> = {}
@@ -99,7 +103,7 @@ export function moveToSidecar(container: Container, graceSeconds: number): { con
     if (!handler || !target) continue
     const port = targetPort(container, kind, target)
     if (isRefusal(port)) return port
-    const key = `${container.name}/${kind}`
+    const key = `${container.name}/${kind}${isHook(kind) ? `/${hookKey}` : ''}`
     targets[key] = { ...describe(target, port), timeout: `${seconds(kind, handler, graceSeconds)}s` }
     originals[kind] = target
     result = withTarget(result, kind, { httpGet: { path: `/probe/${key}`, port: HEALTH_PORT, scheme: 'HTTP' } })
@@ -110,7 +114,7 @@ export function moveToSidecar(container: Container, graceSeconds: number): { con
 function targetPort(container: Container, kind: ProbeKind, target: Target): number | Refusal {
   const named = (target.httpGet ?? target.tcpSocket ?? target.grpc)!.port
   const port = portNumber(container, named)
-  const field = kind === 'postStart' || kind === 'preStop' ? `lifecycle.${kind}` : PROBES[kind]
+  const field = isHook(kind) ? `lifecycle.${kind}` : PROBES[kind]
   if (port === undefined) return refuse(`${field} of container "${container.name}" names port "${named}", which the container does not declare. Declare it, or write its number.`)
   if (port < ADMIN_PORT || port > HEALTH_PORT) return port
   return refuse(`${field} of container "${container.name}" goes to port ${port}; ${ADMIN_PORT} to ${HEALTH_PORT} are Sidegate's own. Point it at the app.`)

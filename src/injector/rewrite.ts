@@ -3,7 +3,7 @@ import type { Choices } from './annotations.ts'
 import type { Original } from './original.ts'
 import { isRefusal, type Container, type PodSpec, type Refusal } from './pod.ts'
 import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
-import { moveToSidecar, numberNamedPorts, type ProbeTargets } from './probes.ts'
+import { moveToSidecar, numberNamedPorts, targetOf, type ProbeTargets } from './probes.ts'
 
 export interface Rewritten {
   readonly containers: readonly Container[]
@@ -13,8 +13,16 @@ export interface Rewritten {
   readonly targets: ProbeTargets
 }
 
-/** Rewrites every app container (native sidecars of others included) for the interception chosen. */
-export function rewriteContainers(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[]): Rewritten | Refusal {
+/** Whether any hook moves to the sidecar: then a key is needed. */
+export function hasMovingHooks(spec: PodSpec, { interception }: Choices): boolean {
+  return interception !== 'port' && appContainers(spec).some(({ lifecycle }) => targetOf(lifecycle?.postStart) ?? targetOf(lifecycle?.preStop))
+}
+
+/**
+ * Rewrites every app container (native sidecars of others included) for the interception chosen.
+ * @param hookKey see moveToSidecar
+ */
+export function rewriteContainers(spec: PodSpec, { interception }: Choices, ports: readonly ProtectedPort[], hookKey: string): Rewritten | Refusal {
   const apps = new Set(appContainers(spec))
   const originals: Pick<Original, 'portNames' | 'handlers'> = { portNames: {}, handlers: {} }
   const targets: Record<string, ProbeTargets[string]> = {}
@@ -22,7 +30,7 @@ export function rewriteContainers(spec: PodSpec, { interception }: Choices, port
   let problem: Refusal | undefined
   const rewrite = (container: Container): Container => {
     if (!apps.has(container)) return container
-    const result = interception === 'port' ? throughPort(container, listenFor) : moveToSidecar(container, spec.terminationGracePeriodSeconds ?? 30)
+    const result = interception === 'port' ? throughPort(container, listenFor) : moveToSidecar(container, spec.terminationGracePeriodSeconds ?? 30, hookKey)
     if (isRefusal(result)) {
       problem ??= result
       return container

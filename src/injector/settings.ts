@@ -27,6 +27,8 @@ export const injectorSettingsSchema = v.strictObject({
   interception: v.optional(v.picklist(INTERCEPTIONS), 'port'),
   /** The profiles there are; a pod that names another is refused. Undefined: not known here (offline), any is taken. */
   profiles: v.optional(v.array(text)),
+  /** Makes the keys of hooks reproducible (see InjectOptions.random): for manifests that are injected offline again and again. Keep it secret. */
+  hookSecret: v.optional(v.pipe(v.string(), v.minLength(16, 'use at least 16 characters'))),
   /** Further labels for injected pods. */
   labels: v.optional(v.record(text, v.string()), {}),
   /** The sidecar's user and group. null where the cluster assigns them (OpenShift). */

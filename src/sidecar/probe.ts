@@ -3,6 +3,7 @@
  * request reaches the app. Judged as the kubelet judges: http 200-399, tcp connected, grpc SERVING.
  */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.ts'
 import { formatAddress } from '../config/values.ts'
 
@@ -16,6 +17,9 @@ export interface ProbeResult {
 
 const MAX_HEAD = 64 * 1024
 const MAX_REDIRECTS = 10
+/** The injector names hooks container/kind/key. */
+const POST_START = /^[^/]+\/postStart(?:\/|$)/
+const HOOK_RETRY = 100
 
 /**
  * Prepares the probes of a configuration. Requests for one probe that overlap share one run, so that a flood of them
@@ -29,10 +33,30 @@ export function createProbes(targets: Config['probes']): (name: string) => Promi
     if (target === undefined) return undefined
     let run = running.get(name)
     if (run === undefined) {
-      run = runProbe(target).finally(() => running.delete(name))
+      run = (POST_START.test(name) ? runHook(target) : runProbe(target)).finally(() => running.delete(name))
       running.set(name, run)
     }
     return run
+  }
+}
+
+/** A postStart hook comes the moment the container starts, and the kubelet ignores the status it is answered with: it is called once, when the app listens. */
+async function runHook(target: ProbeTarget): Promise<ProbeResult> {
+  const end = Date.now() + target.timeout
+  for (;;) {
+    const left = Math.max(1, end - Date.now())
+    const refused = await isRefused(target, AbortSignal.timeout(left))
+    if (!refused || left === 1) return await runProbe({ ...target, timeout: left })
+    await sleep(Math.min(HOOK_RETRY, left))
+  }
+}
+
+async function isRefused(target: ProbeTarget, limit: AbortSignal): Promise<boolean> {
+  try {
+    await probeTcp(target, limit)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
   }
 }
 

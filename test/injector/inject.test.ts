@@ -20,3 +20,25 @@ t.test('the port entry keeps its name and gets the sidecar\'s number; the named 
   t.match(inject(out.pod, settings), { unchanged: 'already injected' })
   t.strictSame(uninject(out.pod), { pod })
 })
+
+t.test('a hook that moves to the sidecar has a path that only the pod\'s spec knows', async (t) => {
+  const hooked = {
+    ...pod,
+    metadata: { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } },
+    spec: { containers: [{ ...pod.spec.containers[0]!, lifecycle: { preStop: { httpGet: { path: '/shutdown', port: 'http' } } } }] },
+  }
+  const pathOf = (result: ReturnType<typeof inject>) => {
+    if (!('pod' in result)) throw new Error(JSON.stringify(result))
+    return result.pod.spec.containers[0]?.lifecycle?.preStop?.httpGet?.path ?? ''
+  }
+  const one = inject(hooked, settings)
+  t.match(pathOf(one), /^\/probe\/app\/preStop\/[\w-]{22}$/)
+  t.not(pathOf(inject(hooked, settings)), pathOf(one), 'another one each time')
+  if (!('pod' in one)) throw new Error('no')
+  t.match(inject(one.pod, settings), { unchanged: 'already injected' }, 'and the same one when called again')
+  t.ok(one.pod.spec.initContainers?.[0]?.args?.[3]?.includes(pathOf(one).slice('/probe/'.length)), 'the sidecar knows it')
+  const secret = injectorSettings({ image: 'sidegate:dev', hookSecret: 'a secret of 16 and more' })
+  t.equal(pathOf(inject(hooked, secret)), pathOf(inject(hooked, secret)), 'or reproducible, by a secret')
+  t.not(pathOf(inject(hooked, secret)), pathOf(inject(hooked, injectorSettings({ image: 'sidegate:dev', hookSecret: 'another secret of 16' }))))
+  t.notMatch(JSON.stringify(inject({ ...hooked, metadata: pod.metadata }, settings)), /hookKey/, 'none where hooks stay')
+})

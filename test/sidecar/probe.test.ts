@@ -118,3 +118,37 @@ t.test('a flood of requests for one probe reaches the app as one', async (t) => 
   t.equal(probe('app/other'), undefined)
   t.equal(probe('constructor'), undefined)
 })
+
+t.test('a postStart hook is called once the app listens, and only once', async (t) => {
+  const gone = createServer().listen(0, '127.0.0.1')
+  await once(gone, 'listening')
+  const address = gone.address() as AddressInfo
+  gone.close()
+  await once(gone, 'close')
+  const probe = createProbes({ 'app/postStart/key': target({ host: '127.0.0.1', port: address.port }, { path: '/started', timeout: 10_000 }) })
+  const running = probe('app/postStart/key')
+  const requests: string[] = []
+  const late = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (data: Buffer) => {
+      requests.push(data.toString().split('\r\n')[0]!)
+      socket.end('HTTP/1.1 204 No Content\r\n\r\n')
+    })
+  })
+  setTimeout(() => late.listen(address.port, '127.0.0.1'), 250)
+  t.teardown(() => { late.close() })
+  t.strictSame(await running, { ok: true, detail: 'HTTP status 204' })
+  t.strictSame(requests, ['GET /started HTTP/1.1'])
+})
+
+t.test('a postStart hook of an app that never listens ends with its time, other probes at once', async (t) => {
+  const gone = createServer().listen(0, '127.0.0.1')
+  await once(gone, 'listening')
+  const { port } = gone.address() as AddressInfo
+  gone.close()
+  await once(gone, 'close')
+  const nobody = target({ host: '127.0.0.1', port }, { timeout: 300 })
+  const probe = createProbes({ 'app/postStart': nobody, 'app/preStop/key': { ...nobody, timeout: 60_000 } })
+  t.match(await probe('app/postStart'), { ok: false, detail: /ECONNREFUSED|no answer/ })
+  t.match(await probe('app/preStop/key'), { ok: false, detail: /ECONNREFUSED/ })
+})
