@@ -1,28 +1,46 @@
-/** Every row of the attack catalogue (../shared/attacks.md) is a test with its id in the name, or stands here with the reason why it does not apply. */
-import { existsSync, globSync, readFileSync } from 'node:fs'
+/** docs/attacks.md against the tests: every row is a test with its id in the title, and no id in a title is without a row. */
+import { globSync, readFileSync } from 'node:fs'
 import t from 'tap'
 
-const CATALOGUE = new URL('../../../shared/attacks.md', import.meta.url)
+const root = new URL('../../', import.meta.url)
+const read = (file: string) => readFileSync(new URL(file, root), 'utf8')
 
-const DOES_NOT_APPLY: Readonly<Record<string, string>> = {
-  A2: 'HTTP/2 is not served: the preface is refused (S13) and `Upgrade: h2c` is dropped (S7)',
-  A3: 'HTTP/2 is not served',
-  A4: 'HTTP/2 is not served',
-  A5: 'HTTP/2 is not served',
-  A9: 'the sidecar\'s listeners speak no TLS; the controller\'s webhook does, and has its own tests',
+/** Ids in the first text of a line that makes a test, or a case of one. */
+function idsIn(file: string): ReadonlySet<string> {
+  const titles = read(file).split('\n').flatMap((line) => /(?:test\(|^\s*\[?|id: |rows?\(|section\()['"`]([^'"`]+)['"`]/.exec(line)?.[1] ?? [])
+  return new Set(titles.flatMap((title) => title.match(/\b[PHSTJA]\d{1,2}\b/g) ?? []))
 }
 
-t.test('every row has its test', { skip: existsSync(CATALOGUE) ? false : '../shared/attacks.md is not on this machine' }, async (t) => {
-  const ids = Array.from(readFileSync(CATALOGUE, 'utf8').matchAll(/^\| ([A-Z]\d+) \|/gm), ([, id]) => id!)
-  t.ok(ids.length > 80, `${ids.length} rows`)
-  const files = globSync('test/**/*.ts', { cwd: new URL('../..', import.meta.url).pathname })
-    .filter((file) => !file.endsWith('catalogue.test.ts'))
-    .map((file) => [file, readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')] as const)
-  for (const id of ids) {
-    // In a title or a case's name, or in the comment that heads a family; `%A9` is no mention of A9.
-    const mention = new RegExp(`(?:^/?\\s?\\*+.*|['\`"([].*)(?<![%0-9A-Za-z/])${id}(?![0-9A-Za-z])`, 'm')
-    const where = files.filter(([, text]) => mention.test(text)).map(([file]) => file)
-    if (DOES_NOT_APPLY[id] !== undefined) t.pass(`${id} does not apply: ${DOES_NOT_APPLY[id]}`)
-    else t.ok(where.length > 0, `${id}: ${where.join(', ') || 'no test names it'}`)
+const lines = read('docs/attacks.md').split('\n')
+const tested = lines.flatMap((line) => {
+  const [, id, file] = /^\| ([PHSTJA]\d+) \|.*\| (test\/\S+) \|$/.exec(line) ?? []
+  return id === undefined || file === undefined ? [] : [{ id, file }]
+})
+const excused = lines.flatMap((line) => /^\| ([PHSTJA]\d+) \|.*[^|] \|$/.exec(line) && !line.includes('| test/') ? [/\w+/.exec(line)![0]] : [])
+
+t.test('every row of the page is a test', (t) => {
+  t.ok(tested.length > 90, `${tested.length} rows`)
+  for (const { id, file } of tested) t.ok(idsIn(file).has(id), `${id} in ${file}`)
+  t.equal(new Set(tested.map(({ id }) => id)).size, tested.length, 'no id twice')
+  t.end()
+})
+
+t.test('the ids are without gaps: what does not apply says so', (t) => {
+  const all = [...tested.map(({ id }) => id), ...excused]
+  for (const family of 'PHSTJA') {
+    const numbers = all.filter((id) => id.startsWith(family)).map((id) => Number(id.slice(1)))
+    for (let number = 1; number <= Math.max(...numbers); number++) {
+      const id = `${family}${number}`
+      t.ok(tested.some((row) => row.id === id) !== excused.includes(id), `${id} is tested or does not apply`)
+    }
   }
+  t.end()
+})
+
+t.test('no attack is tested without a row', (t) => {
+  const known = new Set([...tested.map(({ id }) => id), ...excused])
+  for (const file of globSync('test/security/*.test.ts', { cwd: root.pathname })) {
+    for (const id of idsIn(file)) t.ok(known.has(id), `${id} of ${file}`)
+  }
+  t.end()
 })
