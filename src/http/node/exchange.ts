@@ -156,7 +156,7 @@ export class Exchange implements AppEvents {
     response.sendDate = false
     this.#settle(this.receiving)
     const headers = head.length === undefined || status === 204 ? head.headers : [...head.headers, 'Content-Length', head.length]
-    this.#eventStream = head.closeDelimited || head.headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type' && head.headers[i + 1]!.startsWith('text/event-stream'))
+    this.#eventStream = head.headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type' && head.headers[i + 1]!.startsWith('text/event-stream'))
     this.#status = status
     response.socket?.cork()
     response.writeHead(status, head.statusText, headers as never)

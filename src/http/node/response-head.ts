@@ -14,8 +14,6 @@ export interface ResponseHead {
   readonly length: string | undefined
   /** `Upgrade` as the app said it, lower case. */
   readonly upgrade: string | undefined
-  /** The end of the body is the end of the connection. */
-  readonly closeDelimited: boolean
 }
 
 /** Raw fields as undici hands them over: name, value, ... */
@@ -52,7 +50,7 @@ export function readResponseHead(status: number, statusText: string, raw: unknow
     if (!isHopByHop(name) && lower !== 'content-length' && !named.includes(lower) && !drops(name)) headers.push(name, value)
   }
   if (length !== undefined && coding !== undefined) return undefined
-  return { status, statusText: printable(statusText), headers, length, upgrade, closeDelimited: length === undefined && coding === undefined }
+  return { status, statusText: printable(statusText), headers, length, upgrade }
 }
 
 /** A reason phrase that cannot be repeated byte for byte is left out. */

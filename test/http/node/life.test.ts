@@ -177,7 +177,7 @@ for (const [name, start] of transports) {
     })
 
     t.test('A8 a download is cut when the token lapses, and does not look whole', async (t) => {
-      for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
+      for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked', 'Connection: close']) {
         script(async (_, connection) => { await connection.write(`HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n${framing}\r\n\r\n5\r\nbegun\r\n`); await connection.gone })
         const proxy = await startProxy(start, app.address, watched(() => true))
         const client = await connect(proxy.address)
