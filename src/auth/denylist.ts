@@ -78,7 +78,7 @@ function compile(lists: readonly DenylistConfig[]): Entries {
 async function parseText(text: string): Promise<unknown> {
   if (/^\s*\{/.test(text)) return JSON.parse(text) as unknown
   const { parse } = await import('yaml')
-  return parse(text) as unknown
+  return parse(text, { logLevel: 'error' }) as unknown
 }
 
 /** @throws Error with every problem of the file */

@@ -42,11 +42,6 @@ export interface KeySet {
   /** Whether a key found before is still in the set, and the set still usable. */
   holds(key: VerificationKey): boolean
   status(): KeySetStatus
-  /**
-   * @param listener called when keys came or went, and after the first good load
-   * @returns stops calling it
-   */
-  onChange(listener: () => void): () => void
   /** Stops refreshing and watching. What is in force stays in force for those who still hold the set. */
   close(): void
 }
@@ -73,7 +68,6 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   const { clock = systemClock, random = Math.random, log } = deps
   const { keys: source } = config
   const ring = createKeyRing(source.secretFile !== undefined)
-  const listeners = new Set<() => void>()
   let loadedAt: number | undefined
   let skipped: readonly string[] = []
   let lastError: string | undefined
@@ -81,15 +75,12 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   let failures = 0
 
   const install = (parsed: ParsedJwks): void => {
-    const first = loadedAt === undefined
     loadedAt = clock.monotonic()
     loads++
     lastError = undefined
     const changed = ring.replace(parsed.keys)
     noteSkipped(parsed.skipped)
-    if (!changed && !first) return
-    log?.info('keys of the issuer loaded', { issuer: config.name, keys: ring.size })
-    for (const listener of listeners) listener()
+    if (changed) log?.info('keys of the issuer loaded', { issuer: config.name, keys: ring.size })
   }
   const noteSkipped = (next: readonly string[]): void => {
     const news = next.length > 0 && next.join() !== skipped.join()
@@ -133,10 +124,6 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
       loads,
       failures,
     }),
-    onChange(listener) {
-      listeners.add(listener)
-      return () => { listeners.delete(listener) }
-    },
     close,
   }
 

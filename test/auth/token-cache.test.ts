@@ -14,10 +14,8 @@ import type { IssuerConfig } from '../../src/config/schema.ts'
 import { mintKey } from '../../src/demo/issuer.ts'
 import { deny, isDenial } from '../../src/telemetry/reason.ts'
 import { fakeClock } from '../helpers/issuer.ts'
+import { holds, holdsAsync } from '../helpers/property.ts'
 import { forge, goodClaims, inlineIssuer, signerOf } from '../helpers/tokens.ts'
-
-const seed = Number(process.env.FC_SEED ?? Date.now())
-t.comment(`fast-check seed ${seed} (FC_SEED repeats it)`)
 
 const verified = (name: string): Verified => ({ subject: name }) as unknown as Verified
 const put = (cache: TokenCache, name: string, signature = randomBytes(64)): void => { cache.put(name, verified(name), signature) }
@@ -81,7 +79,7 @@ t.test('large tokens leave room for fewer: the whole is bounded, too', async (t)
 
 t.test('any sequence of calls: bounded, and never another token\'s verdict', async (t) => {
   const call = fc.record({ what: fc.constantFrom('put', 'put', 'get', 'get', 'drop'), token: fc.integer({ min: 0, max: 30 }) })
-  fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.array(call, { maxLength: 300 }), (capacity, calls) => {
+  holds(t, 'bounded and exact', fc.tuple(fc.integer({ min: 1, max: 12 }), fc.array(call, { maxLength: 300 })), ([capacity, calls]) => {
     const cache = createTokenCache(capacity)
     const signatures = Array.from({ length: 31 }, () => randomBytes(8))
     for (const { what, token } of calls) {
@@ -92,8 +90,7 @@ t.test('any sequence of calls: bounded, and never another token\'s verdict', asy
       if (cache.size > capacity) return false
     }
     return true
-  }), { seed, numRuns: 300 })
-  t.pass()
+  }, 300)
 })
 
 /** A key set whose keys come and go by hand. */
@@ -106,7 +103,6 @@ function looseKeySet(): KeySet & { replace(keys: VerificationKey[]): void } {
     },
     holds: (key) => ring.has(key),
     status: () => ({ keys: ring.size, skipped: [], usable: true, ageMs: 0, lastError: undefined, loads: 1, failures: 0 }),
-    onChange: () => () => {},
     close: () => {},
     replace(keys) { ring.replace(keys) },
   }
@@ -133,7 +129,7 @@ t.test('never a verdict that a fresh verification would not give: time both ways
   )
   let uses = 0
   let hits = 0
-  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 80 }), async (steps) => {
+  await holdsAsync(t, 'the same verdict', fc.array(step, { minLength: 5, maxLength: 80 }), async (steps) => {
     const clock = fakeClock(base * 1000)
     const keySet = looseKeySet()
     keySet.replace(imported)
@@ -163,6 +159,6 @@ t.test('never a verdict that a fresh verification would not give: time both ways
       }
     }
     hits += shared.hits
-  }), { seed, numRuns: 150 })
+  }, 150)
   t.ok(hits > 100, `${uses} uses, ${hits} of them found in the cache`)
 })

@@ -14,3 +14,10 @@ export function holds<T>(t: Test, name: string, arbitrary: fc.Arbitrary<T>, pred
   if (details.failed) t.fail(`${name} (FC_SEED=${seed})`, { report: fc.defaultReportMessage(details) })
   else t.pass(`${name} (${details.numRuns} cases, FC_SEED=${seed})`)
 }
+
+/** As {@link holds}, for a predicate that waits. */
+export async function holdsAsync<T>(t: Test, name: string, arbitrary: fc.Arbitrary<T>, predicate: (value: T) => Promise<boolean | void>, runs = 1000): Promise<void> {
+  const details = await fc.check(fc.asyncProperty(arbitrary, predicate), { seed, numRuns: longer || runs })
+  if (details.failed) t.fail(`${name} (FC_SEED=${seed})`, { report: fc.defaultReportMessage(details) })
+  else t.pass(`${name} (${details.numRuns} cases, FC_SEED=${seed})`)
+}

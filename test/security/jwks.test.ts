@@ -296,8 +296,6 @@ t.test('J8 a removed key is refused after one refresh, cached tokens included; t
   t.teardown(() => { bench.close() })
   const keySet = bench.keySets.get('corp')!
   await until(() => keySet.status().usable, 'keys')
-  let changes = 0
-  keySet.onChange(() => { changes++ })
   const [leaked, safe] = await Promise.all(issuer.keys.map((key) => issuer.sign({}, { kid: key.kid })))
   t.equal(await bench.judge(leaked!), 'passed')
   t.equal(await bench.judge(safe!), 'passed')
@@ -305,7 +303,6 @@ t.test('J8 a removed key is refused after one refresh, cached tokens included; t
   issuer.removeKey(issuer.keys[0]!.kid)
   clock.advance(5 * MINUTE)
   await until(() => keySet.status().keys === 1, 'refreshed')
-  t.equal(changes, 1)
   t.equal(await bench.judge(leaked!), 'key_unknown')
   t.equal(bench.authenticate(safe!), cached, 'the very same verdict')
   t.equal(bench.cache.size, 1, 'the removed key\'s entry is gone')
