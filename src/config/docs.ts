@@ -8,6 +8,29 @@ import { address, duration, size } from './values.ts'
 const cell = (text: string) => text.replaceAll('|', String.raw`\|`)
 const code = (text: string) => `\`${text}\``
 
+/** Shown at the top of the page; valid as it stands. */
+export const EXAMPLE = `listeners:
+  - { bind: 127.0.0.1:15001, upstream: 127.0.0.1:8080 }
+issuers:
+  - name: corp
+    issuer: https://auth.internal              # the exact iss of the tokens
+    audiences: [internal-services]             # any of them
+    keys: { discovery: true }                  # or { jwksUri }, { file }, { inline }
+identity:
+  headers:                                     # stripped from every request first, in any spelling
+    X-User-Id: { claim: sub, required: true }
+    X-User-Roles: { claim: realm_access.roles, encoding: csv }
+    X-User-Name: { claim: name, encoding: json }
+rules:                                         # first match wins; no match is a denial
+  - { match: { path: /healthz, methods: [GET] }, allow: anonymous }
+  - { match: { path: /**, preflight: true }, allow: anonymous }
+  - { match: { path: /orders/**, methods: [POST, PUT, DELETE] }, require: { scopes: [orders.write] } }
+  - { match: { path: /tenants/*/** }, require: { tenant: { claim: tenantId, segment: 2 } } }
+  - { match: { path: /admin/** }, require: { roles: { anyOf: [admin, operator], claim: realm_access.roles } } }
+  - { match: { path: /events }, require: {}, closeOnExpiry: true }
+  - { match: { path: /** }, require: {} }      # any valid token
+`
+
 /** docs/configuration.md. */
 export function configurationPage(): string {
   const sections = Object.entries(configSchema.entries).flatMap(([name, schema]) => section(name, schema))
@@ -20,6 +43,9 @@ export function configurationPage(): string {
     '',
     'Durations are `500ms`, `30s`, `5m`, `1h`, `7d` or `0`; sizes are bytes, `16KiB` or `1MiB`; addresses are `host:port` or `[ipv6]:port`.',
     'Unknown fields and duplicate keys are errors. Only `listeners` and `issuers` are required.',
+    '',
+    '```yaml',
+    `${EXAMPLE}\`\`\``,
     '',
     ...sections,
   ].join('\n')

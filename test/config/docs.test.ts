@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { configurationPage, reasonsPage } from '../../src/config/docs.ts'
+import { configurationPage, EXAMPLE, reasonsPage } from '../../src/config/docs.ts'
 import { configJsonSchema, issuersJsonSchema, profileJsonSchema, type JsonSchema } from '../../src/config/json-schema.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import { parseConfig } from '../../src/config/load.ts'
 import { REASON_NAMES } from '../../src/telemetry/reason.ts'
 
 const page = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
@@ -12,6 +13,12 @@ t.test('the reference pages are what the code says', (t) => {
   t.equal(page('reasons.md'), reasonsPage(), 'regenerate: node scripts/docs.mjs')
   t.equal(page('config.schema.json'), `${JSON.stringify(configJsonSchema(), null, 2)}\n`, 'regenerate: node scripts/docs.mjs')
   t.end()
+})
+
+t.test('the example is a configuration without problems or warnings', async (t) => {
+  const { config, problems, warnings } = await parseConfig(EXAMPLE)
+  t.strictSame([problems, warnings], [[], []])
+  t.equal(config?.rules?.length, 7)
 })
 
 t.test('every field is documented, every reason has its row', (t) => {
