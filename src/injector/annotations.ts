@@ -1,6 +1,6 @@
 /** What a pod asks for, read from its annotations. A bad value or unknown key is refused with the fix, never ignored. */
 import {
-  DEFAULT_PROFILE, INJECT_ANNOTATION, INTERCEPTION_ANNOTATION, MODE_ANNOTATION, ORIGINAL_ANNOTATION, PORTS_ANNOTATION, PREFIX, PROFILE_ANNOTATION,
+  DEFAULT_PROFILE, INJECT_ANNOTATION, INTERCEPTION_ANNOTATION, MAX_PROTECTED_PORTS, MODE_ANNOTATION, ORIGINAL_ANNOTATION, PORTS_ANNOTATION, PREFIX, PROFILE_ANNOTATION,
 } from './names.ts'
 import { isRefusal, refuse, type Pod, type Refusal } from './pod.ts'
 import { parseQuantity } from './quantity.ts'
@@ -93,7 +93,9 @@ function pick<T extends string>(key: string, value: string, words: readonly T[])
 
 function readPorts(value: string): readonly (string | number)[] | Refusal {
   const ports: (string | number)[] = []
-  for (const part of value.split(',')) {
+  const parts = value.split(',', MAX_PROTECTED_PORTS + 1)
+  if (parts.length > MAX_PROTECTED_PORTS) return refuse(`Annotation ${PORTS_ANNOTATION} names more than ${MAX_PROTECTED_PORTS} ports, the most that Sidegate protects. Name fewer.`)
+  for (const part of parts) {
     const port = readPort(part.trim())
     if (isRefusal(port)) return port
     if (ports.includes(port)) return refuse(`Annotation ${PORTS_ANNOTATION} names ${port} twice. Name each port once.`)

@@ -95,6 +95,9 @@ export function isRefusal(value: unknown): value is Refusal {
   return typeof value === 'object' && value !== null && 'refused' in value
 }
 
+/** Far above what a kubelet runs; a webhook that looks through 3 MiB of containers keeps everybody else's pods waiting. */
+const MAX_CONTAINERS = 500
+
 const LABEL_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 const optional = <S extends v.GenericSchema>(schema: S) => v.optional(v.nullable(schema))
 const portNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
@@ -147,6 +150,11 @@ const podShape = v.looseObject({
  * @returns the very same object, or a refusal that names the field
  */
 export function asPod(value: unknown): Pod | Refusal {
+  const spec = (value as Partial<Pod> | null | undefined)?.spec
+  const count = (list: unknown) => (Array.isArray(list) ? list.length : 0)
+  if (count(spec?.containers) + count(spec?.initContainers) > MAX_CONTAINERS) {
+    return refuse(`The pod has more than ${MAX_CONTAINERS} containers. Sidegate does not look at such pods; remove annotation sidegate.dev/inject.`)
+  }
   const result = v.safeParse(podShape, value, { abortEarly: true, abortPipeEarly: true })
   if (result.success) return value as Pod
   const [issue] = result.issues

@@ -79,7 +79,10 @@ function restoreMetadata(metadata: Metadata, original: Original): Metadata {
 }
 
 function restoreSpec(spec: PodSpec, original: Original): PodSpec {
-  const names = (list: readonly { readonly name?: string }[] | undefined, gone: readonly string[]) => list?.filter(({ name }) => !gone.includes(name ?? ''))
+  const names = (list: readonly { readonly name?: string }[] | undefined, gone: readonly string[]) => {
+    const all = new Set(gone)
+    return list?.filter(({ name }) => !all.has(name ?? ''))
+  }
   const ours = [SIDECAR_CONTAINER, REDIRECT_CONTAINER]
   const containers = (list: readonly Container[] | undefined) => names(list, ours)?.map((container) => restoreContainer(container as Container, original))
   let result: PodSpec = { ...spec, containers: containers(spec.containers) ?? [] }
@@ -101,7 +104,8 @@ function withMap<T extends object>(parent: T, key: Absent & keyof T, value: obje
 }
 
 function without(map: Readonly<Record<string, string>> | undefined, keys: readonly string[]): Record<string, string> | undefined {
-  return map && Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key)))
+  const gone = new Set(keys)
+  return map && Object.fromEntries(Object.entries(map).filter(([key]) => !gone.has(key)))
 }
 
 function restoreContainer(container: Container, original: Original): Container {

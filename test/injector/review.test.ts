@@ -102,7 +102,17 @@ t.test('3 MiB of a pod, and lists as long as that allows, take linear time', asy
   t.strictSame(patched(reviewed(request({ object: big })).body, big), (reviewed(request({ object: big })).outcome as { pod: Pod }).pod)
   const many = { ...pod, spec: { containers: Array.from({ length: 20_000 }, (_, index) => ({ name: `c${index}`, image: 'a', ...(index === 0 && { ports: [{ containerPort: 8080 }] }), livenessProbe: { tcpSocket: { port: 8080 } } })) } }
   const moved = { ...many, metadata: { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } } }
-  t.equal(reviewed(request({ object: moved })).outcome.kind, 'injected')
+  t.match(reviewed(request({ object: moved })).outcome, { kind: 'refused', sentence: /more than 500 containers/ })
+  t.equal(reviewed(request({ object: { ...moved, spec: { containers: many.spec.containers.slice(0, 500) } } })).outcome.kind, 'injected')
+  const asking = (annotations: Record<string, string>, spec: object = pod.spec) => reviewed(request({ object: { metadata: { annotations: { 'sidegate.dev/inject': 'true', ...annotations } }, spec } })).outcome
+  t.match(asking({ 'sidegate.dev/ports': Array.from({ length: 400_000 }, (_, index) => `p${index}`).join(',') }), { kind: 'refused', sentence: /more than 16/ })
+  t.match(asking({ [`sidegate.dev/${'x'.repeat(1e6)}`]: '' }), { kind: 'refused' })
+  t.match(asking({ 'sidegate.dev/profile': 'a-'.repeat(1e6) }), { kind: 'refused' })
+  const names = Array.from({ length: 60_000 }, (_, index) => `s${index}`)
+  const { outcome } = reviewed(request())
+  if (outcome.kind !== 'injected') throw new Error(outcome.kind)
+  const annotations = { 'sidegate.dev/original': JSON.stringify({ ports: [{ listen: 15_001, app: 8080 }], pullSecrets: names, annotations: names, labels: names }) }
+  t.equal(asking(annotations, { ...outcome.pod.spec, imagePullSecrets: names.map((name) => ({ name: `x${name}` })) }).kind, 'injected')
 })
 
 t.test('warnings are prefixed, cut and limited', async (t) => {
