@@ -192,7 +192,7 @@ export class Exchange {
     client.link.put(responseText(parser, framing, this.#forward!, { method: head.method, close, chunked: this.#chunked, upgrade: undefined }))
     this.#status = parser.status
     this.#headSent = true
-    if (this.#forward!.watched) this.#eventStream = framing.kind === CLOSE || isEventStream(parser.headers)
+    if (this.#forward!.watched) this.#eventStream = isEventStream(parser.headers)
   }
 
   onBody(bytes: Buffer, from: number, to: number): void {

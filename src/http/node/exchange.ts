@@ -13,6 +13,8 @@ import { openTunnel, type Tunnel } from './tunnel.ts'
 
 /** An unread body up to this is read and forgotten to keep the connection; a larger one closes it (attack S12). Bytes. */
 const DRAIN_BYTES = 65_536
+/** How often a watched exchange is asked about; a little less than a second, so that the timer's jitter does not make it two. */
+const WATCH_MS = 900
 
 export class Exchange implements AppEvents {
   readonly #context: Context
@@ -91,7 +93,7 @@ export class Exchange implements AppEvents {
     if (this.#over || this.#verdict === undefined) return
     const late = this.#tunnel === undefined ? this.#overdue(now) : undefined
     if (late !== undefined) return this.failed(late)
-    if (this.#verdict.kind !== 'forward' || !this.#verdict.watched || now - this.#polledAt < 1000) return
+    if (this.#verdict.kind !== 'forward' || !this.#verdict.watched || now - this.#polledAt < WATCH_MS) return
     this.#polledAt = now
     const lapsed = this.#handler.lapsed(this.#verdict, Date.now())
     if (lapsed !== undefined) this.#lapse(lapsed)

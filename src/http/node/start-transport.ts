@@ -145,9 +145,9 @@ function applyLimits(server: http.Server, limits: TransportLimits): void {
   Object.assign(server, { maxHeaderSize: limits.headerBytes, headersTimeout: limits.headerTimeout, keepAliveTimeout: limits.idleTimeout })
 }
 
-/** How often to look after the shortest of these times. Milliseconds. */
+/** How often to look after the shortest of these times, and after watched exchanges. Milliseconds. */
 function intervalFor(...timeouts: number[]): number {
-  const shortest = Math.min(4000, ...timeouts.filter((timeout) => timeout > 0))
+  const shortest = Math.min(1000, ...timeouts.filter((timeout) => timeout > 0))
   return Math.max(20, shortest / 4)
 }
 
