@@ -14,6 +14,7 @@ import type { Address, Handler, Listener, RequestHead, Verdict } from '../http/c
 import { compileForwarding } from '../http/forwarded.ts'
 import { createReplies, type MakeReply } from '../http/reply.ts'
 import { compileRules } from '../policy/rules.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createDecide } from './decide.ts'
@@ -25,6 +26,7 @@ import { createObserver, type Observer } from './observe.ts'
 export interface Shared {
   readonly log: Log
   readonly metrics: Metrics
+  readonly clock: Clock
   readonly pool: IssuerPool
   /** The listeners as given to the transport; a configuration's listeners are these, in order. */
   readonly listeners: readonly Listener[]
@@ -52,7 +54,7 @@ export interface Runtime {
  * @throws Error with one sentence when a part cannot be made; nothing is left open then
  */
 export async function compileRuntime(config: Config, shared: Shared, previous?: Runtime): Promise<Runtime> {
-  const { log, pool } = shared
+  const { log, pool, clock } = shared
   const held: (() => void)[] = []
   const dispose = (): void => { for (const giveBack of held.splice(0)) giveBack() }
   try {
@@ -65,7 +67,7 @@ export async function compileRuntime(config: Config, shared: Shared, previous?: 
     const cache = previous?.config.cache.entries === config.cache.entries ? previous.cache : createTokenCache(config.cache.entries)
     const denylist = await openDenylist(config.denylist, { log })
     held.push(() => { denylist.close() })
-    const authenticator = createAuthenticator({ issuers: config.issuers, keySets, denylist, cache })
+    const authenticator = createAuthenticator({ issuers: config.issuers, keySets, denylist, cache, clock })
     const keyStates = () => Object.fromEntries([...keySets].map(([name, keys]) => [name, keys.status()]))
     return {
       config,

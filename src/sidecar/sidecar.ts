@@ -5,10 +5,11 @@
 import { createHash } from 'node:crypto'
 import type { Config } from '../config/schema.ts'
 import { formatAddress } from '../config/values.ts'
-import type { Address, Handler, Listener, StartTransport, Transport, TransportLimits } from '../http/contract.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { Address, Listener, StartTransport } from '../http/contract.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { createBinder, needsRestart } from './addresses.ts'
 import { createAdmin } from './admin.ts'
 import { watchExposure } from './exposure.ts'
 import { createHealth } from './health.ts'
@@ -43,41 +44,21 @@ export interface SidecarOptions {
   readonly clock?: Clock
 }
 
-/** Health and admin are small: their requests, limits and connection counts are, too. */
-const SERVICE_LIMITS: TransportLimits = {
-  headerBytes: 16 * 1024, headerCount: 100, targetBytes: 2 * 1024, headerTimeout: 5_000, idleTimeout: 60_000,
-  upstreamTimeout: 0, connectTimeout: 1_000, connections: 200, upstreamConnections: 1,
-}
-
 /**
  * Starts a sidecar. When it returns, all its addresses are bound; keys may still be on their way (see `unready`).
  * @throws an Error with a sentence for people when an address cannot be bound; nothing is left running then
  */
-export async function startSidecar(config: Config, { log, metrics, startTransport, clock }: SidecarOptions): Promise<Sidecar> {
-  const pool = createIssuerPool({ log, ...(clock && { clock }) })
+export async function startSidecar(config: Config, { log, metrics, startTransport, clock = systemClock }: SidecarOptions): Promise<Sidecar> {
+  const pool = createIssuerPool({ log, clock })
   const listeners: Listener[] = config.listeners.map(({ bind, upstream }) => ({ bind, upstream }))
-  const shared = { log, metrics, pool, listeners, current: () => runtime }
+  const shared = { log, metrics, clock, pool, listeners, current: () => runtime }
   let runtime: Runtime = await compileRuntime(config, shared)
   let applying: Promise<unknown> = Promise.resolve()
   let draining = false
   let wasReady = false
-  const open: Transport[] = []
   const own: Address[] = []
   const appPorts = () => runtime.config.exposure.check ? runtime.config.listeners.map(({ upstream }) => upstream.port) : []
   const exposure = watchExposure({ targets: () => ({ appPorts: appPorts(), own }), log, metrics })
-
-  async function bind(what: string, on: readonly Listener[], handler: Handler, limits: TransportLimits): Promise<Transport> {
-    try {
-      const transport = await startTransport(on, handler, limits)
-      open.push(transport)
-      return transport
-    } catch (error) {
-      exposure.stop()
-      await Promise.all(open.map((transport) => transport.close(0, 0)))
-      runtime.dispose()
-      throw bindError(what, error as NodeJS.ErrnoException)
-    }
-  }
 
   function unready(): readonly string[] {
     if (draining) return ['draining']
@@ -88,15 +69,23 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
     return open.length === 0 ? why : [...why, `the app listens beyond loopback on ${open.map(formatAddress).join(', ')}`]
   }
 
-  const main = await bind('listeners', listeners, runtime.handler, config.limits)
-  own.push(...main.bound)
   let probes = createProbes(config.probes)
-  const health = config.health === false ? undefined : await bind('health.bind', [service(config.health.bind)],
-    createHealth({ unready, started: () => true, metrics, probe: (name) => probes(name) }), SERVICE_LIMITS)
-  const admin = config.admin === false ? undefined : await bind('admin.bind', [service(config.admin.bind)],
-    createAdmin({ config: () => runtime.config, keys: () => runtime.keyStates(), log }), SERVICE_LIMITS)
+  const healthService = createHealth({ unready, started: () => true, metrics, probe: (name) => probes(name) })
+  const adminService = createAdmin({ config: () => runtime.config, keys: () => runtime.keyStates(), log })
+  const { main, health, admin } = await bindAll().catch((error: unknown) => {
+    exposure.stop()
+    runtime.dispose()
+    throw error
+  })
   const stopCollecting = collectRuntime(metrics, () => runtime)
   announce(config)
+
+  async function bindAll() {
+    const binder = createBinder(startTransport)
+    const main = await binder.bind('listeners', listeners, runtime.handler, config.limits)
+    own.push(...main.bound)
+    return { main, health: await binder.bindService('health.bind', config.health, healthService), admin: await binder.bindService('admin.bind', config.admin, adminService) }
+  }
 
   function announce(next: Config): void {
     metrics.clear('sidegate_config_info')
@@ -132,7 +121,7 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
     apply(next) {
       // One after the other, so that the last one asked for is the one that stays.
       const applied = applying.then(() => swap(next))
-      applying = applied
+      applying = applied.catch(() => {})
       return applied
     },
     async close(delay = runtime.config.shutdown.delay, grace = runtime.config.shutdown.grace) {
@@ -144,33 +133,4 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
       runtime.dispose()
     },
   }
-}
-
-/** A listener of a service that never forwards. */
-function service(bind: Address): Listener {
-  return { bind, upstream: bind }
-}
-
-/** What a reload cannot change: the addresses are bound once, so that no request ever meets a port that is half of each configuration. */
-function needsRestart(old: Config, next: Config): string[] {
-  const addressOf = (part: { bind: Address } | false) => part === false ? 'off' : formatAddress(part.bind)
-  const binds = (config: Config) => config.listeners.map(addressOf).join(', ')
-  const changed = (field: string, before: string, after: string) =>
-    before === after ? [] : [`${field}: changed from ${before} to ${after}, which needs a restart; change it back or restart the sidecar`]
-  return [
-    ...changed('listeners', binds(old), binds(next)),
-    ...changed('health.bind', addressOf(old.health), addressOf(next.health)),
-    ...changed('admin.bind', addressOf(old.admin), addressOf(next.admin)),
-  ]
-}
-
-const BIND_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there; stop it or choose another port (port 0 takes a free one)',
-  EADDRNOTAVAIL: 'this machine has no such address; use one it has, such as 127.0.0.1 or 0.0.0.0',
-  EACCES: 'not permitted; ports below 1024 need a privilege, choose a higher one',
-}
-
-function bindError(what: string, error: NodeJS.ErrnoException): Error {
-  const hint = BIND_HINTS[error.code ?? '']
-  return hint === undefined ? error : new Error(`${what}: cannot listen: ${error.message}: ${hint}.`, { cause: error })
 }
