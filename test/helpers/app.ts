@@ -107,8 +107,12 @@ export function takeOver(socket: net.Socket, onData: (chunk: Buffer) => void): v
   TAKEN.set(socket, onData)
 }
 
-/** Starts an app double on a free port of 127.0.0.1. The default script is `answers.echo`. */
-export async function startApp(first: Answer = answers.echo): Promise<App> {
+/**
+ * Starts an app double on a free port of 127.0.0.1.
+ * @param first the script; default `answers.echo`
+ * @param options forget: keep no bytes of requests that are answered; for runs that are long
+ */
+export async function startApp(first: Answer = answers.echo, options: { readonly forget?: boolean } = {}): Promise<App> {
   let script = first
   const requests: AppRequest[] = []
   const anomalies: string[] = []
@@ -117,7 +121,8 @@ export async function startApp(first: Answer = answers.echo): Promise<App> {
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const connection = sockets.push(socket) - 1
     const seen = (request: AppRequest): Promise<void> => { requests.push(request); return Promise.resolve(script(request, connectionOf(socket))) }
-    bytes[connection] = serve(socket, connection, seen, anomalies)
+    bytes[connection] = serve(socket, connection, seen, anomalies, options.forget === true)
+    if (options.forget === true) socket.once('close', () => { bytes[connection] = () => Buffer.alloc(0) })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as net.AddressInfo
@@ -163,7 +168,7 @@ function connectionOf(socket: net.Socket): AppConnection {
 }
 
 /** Reads requests off one connection, one after the other; the next is looked at when the script of the last is done. Returns its bytes so far. */
-function serve(socket: net.Socket, connection: number, seen: (request: AppRequest) => Promise<void>, anomalies: string[]): () => Buffer {
+function serve(socket: net.Socket, connection: number, seen: (request: AppRequest) => Promise<void>, anomalies: string[], forget: boolean): () => Buffer {
   const chunks: Buffer[] = []
   let position = 0
   let ended = false
@@ -209,6 +214,10 @@ function serve(socket: net.Socket, connection: number, seen: (request: AppReques
     if (read === undefined) return false
     position = read.end
     await answered
+    if (forget) {
+      chunks.splice(0, chunks.length, Buffer.from(all().subarray(position)))
+      position = 0
+    }
     return !TAKEN.has(socket) && !socket.destroyed
   }
   void (async () => {
