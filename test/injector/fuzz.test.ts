@@ -95,6 +95,11 @@ function expectProtected(before: Pod, after: Pod) {
     const answers = listeners.some(({ port }) => port === reached)
     if (!script && !answers) throw new Error(`Service target ${name} reaches ${reached}, which is not the sidecar's`)
   }
+  for (const { name, livenessProbe } of apps(before)) {
+    const path = livenessProbe?.httpGet?.path
+    const target = parsed.overlay.probes?.[`${name}/liveness`] as { path: string } | undefined
+    if (target && path?.startsWith('/') && target.path !== path) throw new Error(`probe path ${path} became ${target.path}`)
+  }
   if (!script && listeners.some(({ port, upstream, on }) => upstream.endsWith(`:${port}`) && on !== 'pod')) throw new Error('the app could not bind its own port')
   const profile = { issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { discovery: true } }] }
   v.parse(configSchema, mergePodOverlay(profile, parsed.overlay))

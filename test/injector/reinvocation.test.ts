@@ -143,6 +143,13 @@ t.test('a container that no longer looks like ours is the user\'s', async (t) =>
   t.match(uninject(pod), { code: 403 })
 })
 
+t.test('ours beside a user\'s of the same name: the user\'s is not taken away silently', async (t) => {
+  const pod = injected(plain)
+  ;(pod.spec as Loose)['containers'].push({ name: 'sidegate', image: 'theirs' })
+  t.match(inject(pod, settings), { code: 403, refused: /own container named "sidegate"/ })
+  t.match(uninject(pod), { code: 403 })
+})
+
 t.test('the injector\'s annotation alone is not a way in', async (t) => {
   const pod = injected(plain)
   ;(pod.spec as Loose)['initContainers'] = []
