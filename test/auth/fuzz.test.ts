@@ -32,7 +32,8 @@ t.test('any header list: after the edits there is no token in any configured pla
   )
   const target = fc.oneof(
     fc.constantFrom('/', '/a?b=c', '/?access_token=x', '/?a=1&access%5Ftoken=x&b', '/?access_token=x&access_token=y', '/?&&=&access_token'),
-    fc.webUrl({ withQueryParameters: true }).map((url) => new URL(url).pathname + new URL(url).search),
+    fc.array(fc.constantFrom('a', 'a=b', '=', '', 'access_token', 'access_token=x', 'access%5ftoken=y', 'access+token=z', 'x=access_token', '%', '%zz=1'), { maxLength: 6 })
+      .map((parts) => `/a?${parts.join('&')}`),
   )
   const apply = (headers: readonly string[], { edits }: Extraction): string[] => {
     const edited = [...headers]
