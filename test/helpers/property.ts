@@ -21,3 +21,12 @@ export async function holdsAsync<T>(t: Test, name: string, arbitrary: fc.Arbitra
   if (details.failed) t.fail(`${name} (FC_SEED=${seed})`, { report: fc.defaultReportMessage(details) })
   else t.pass(`${name} (${details.numRuns} cases, FC_SEED=${seed})`)
 }
+
+/** Any byte, as one latin1 character: what comes off the wire. (fast-check's own units for all of Unicode take a second to set up.) */
+export const byte = fc.nat(0xff).map((code) => String.fromCharCode(code))
+
+/** Any UTF-16 code unit, lone surrogates too: what a JavaScript text may hold. */
+export const codeUnit = fc.oneof(fc.nat(0x7f), fc.nat(0xffff)).map((code) => String.fromCharCode(code))
+
+/** Any Unicode character: no lone surrogates. */
+export const character = fc.oneof(fc.nat(0x7f), fc.nat(0x10ffff)).map((code) => code >= 0xd800 && code <= 0xdfff ? '?' : String.fromCodePoint(code))

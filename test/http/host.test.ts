@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import { canonicalPattern, compileHostLabel, compileHosts } from '../../src/http/host-pattern.ts'
 import { canonicalHost, readHost } from '../../src/http/host.ts'
-import { holds } from '../helpers/property.ts'
+import { byte, holds } from '../helpers/property.ts'
 
 t.test('one host in whatever spelling is one host', (t) => {
   for (const host of ['app.example', 'APP.example', 'app.example.', 'App.Example:8080', 'app.EXAMPLE.:80', 'app.example:']) t.equal(canonicalHost(host), 'app.example', host)
@@ -56,9 +56,9 @@ t.test('properties', (t) => {
     const canonical = canonicalHost(host)!
     return canonicalHost(canonical) === canonical && canonicalHost(`${host.toUpperCase()}.:8443`) === canonical
   })
-  holds(t, 'no text crashes it, and what it accepts is a host to the URL parser', fc.string({ unit: 'binary', maxLength: 20 }), (text) => {
+  holds(t, 'no text crashes it, and what it accepts is a host to the URL parser', fc.string({ unit: byte, maxLength: 20 }), (text) => {
     const canonical = canonicalHost(text)
     return canonical === undefined || text.includes('_') || /[0-9.]+$/.test(canonical) || URL.canParse(`http://${text}/`)
-  }, 3000)
+  }, 1000)
   t.end()
 })

@@ -165,7 +165,7 @@ t.test('properties: the tree against a slow matcher', (t) => {
       const hasAll = authorise(found, makePrincipal({ scp: needed.map((i) => `r${i}`) }), query) === undefined
       return found.name === String(expected[0]) && lacksEach && hasAll
     })
-  }, 1500)
+  }, 700)
   t.end()
 })
 
