@@ -36,7 +36,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
     if (stopping) return
     stopping = true
-    log.info('shutting down', { signal })
+    log.notice('shutting down', { signal })
     void controller.stop().then(() => log.flush()).then(() => process.exit(0))
   })
 }

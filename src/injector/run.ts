@@ -2,6 +2,7 @@
 import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
+import { collectProcess } from '../telemetry/process-metrics.ts'
 import type { Address } from '../http/contract.ts'
 import type { KeyPair } from '../pki/authority.ts'
 import { createKube, type Kube } from '../kube/client.ts'
@@ -86,6 +87,7 @@ function certificateKeeper({ options, namespace }: Completed, kube: Kube, owner:
 export async function startController(completed: Completed, { log, clock = systemClock }: ControllerParts): Promise<Controller> {
   const { options, namespace } = completed
   const metrics = createMetrics()
+  collectProcess(metrics)
   const kube = createKube(await connect(completed.kubeconfig))
   const events: Events = options.events ? createEvents(kube, clock, log, completed.replica) : noEvents
   const settings = settingsOf(completed, kube, log)
@@ -182,6 +184,7 @@ export async function startController(completed: Completed, { log, clock = syste
 
   metrics.collect(() => {
     metrics.series('sidegate_ready').value = unready().length === 0 ? 1 : 0
+    metrics.series('sidegate_log_dropped_total').value = log.dropped
     metrics.series('sidegate_namespaces').value = guarantee.namespaces().size
     metrics.series('sidegate_certificate_expiry_timestamp_seconds').value = (keeper.expires() ?? 0) / 1000
   })
@@ -193,7 +196,7 @@ export async function startController(completed: Completed, { log, clock = syste
     every(clock, VERSION_EVERY_MS, () => { work.add('version') }),
     every(clock, RESYNC_MS, () => { work.add('source') }),
   ]
-  ready.then(({ host, port }) => { log.info('ready', { webhook: `${host}:${port}`, health: `${health.address.host}:${health.address.port}` }) }, () => {})
+  ready.then(({ host, port }) => { log.notice('ready', { webhook: `${host}:${port}`, health: `${health.address.host}:${health.address.port}` }) }, () => {})
 
   return {
     ready,

@@ -12,6 +12,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createAuthority, issueLeaf } from '../../src/pki/authority.ts'
 import { createAdmission, type AdmitOptions } from '../../src/injector/admit.ts'
 import { createEvents, noEvents, ownerOf } from '../../src/injector/events.ts'
+import { startHealthServer } from '../../src/injector/health-server.ts'
 import { completeOptions, OptionsError } from '../../src/injector/options.ts'
 import { injectorSettings } from '../../src/injector/settings.ts'
 import { startWebhookServer } from '../../src/injector/webhook-server.ts'
@@ -217,6 +218,26 @@ t.test('events', async (t) => {
   })
 
   noEvents.say('Normal', 'x', about('y'), 'z')
+})
+
+t.test('health', async (t) => {
+  const metrics = createMetrics()
+  metrics.series('sidegate_admissions_total', 'injected').value = 7
+  let missing = ['no certificate']
+  const health = await startHealthServer({ host: '127.0.0.1', port: 0 }, () => missing, metrics)
+  t.teardown(() => health.close())
+  const get = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${health.address.port}${path}`)
+    return { status: response.status, text: await response.text() }
+  }
+  t.match(await get('/livez'), { status: 200 })
+  t.match(await get('/readyz'), { status: 503, text: 'no certificate\n' })
+  missing = []
+  t.match(await get('/readyz?verbose'), { status: 200 })
+  t.match(await get('/other'), { status: 404 })
+  const { text } = await get('/metrics')
+  t.match(text, /^# TYPE sidegate_admissions_total counter\nsidegate_admissions_total\{outcome="injected"\} 7$/m)
+  t.notMatch(text, /sidegate_token_cache/, 'the sidecar\'s are not here')
 })
 
 t.test('flags and file', async (t) => {
