@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startIssuer } from '../../src/demo/issuer.ts'
 import { startApp } from '../helpers/app.ts'
-import { spawnSidecar, until, writeConfig } from '../helpers/sidecar.ts'
+import { cleanEnv, spawnSidecar, until, writeConfig } from '../helpers/sidecar.ts'
 import { issuerEntry } from '../helpers/stage.ts'
 import t, { type Test } from 'tap'
 
@@ -58,7 +58,7 @@ function build(t: Test): string {
   const root = fileURLToPath(new URL('../..', import.meta.url))
   const out = mkdtempSync(join(tmpdir(), 'sidegate-dist-'))
   t.teardown(() => rmSync(out, { recursive: true }))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--outDir', out])
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--outDir', out], { env: cleanEnv() })
   writeFileSync(join(out, 'package.json'), '{"type":"module"}')
   symlinkSync(realpathSync(join(root, 'node_modules')), join(out, 'node_modules'))
   return join(out, 'cmd/sidecar.js')

@@ -205,7 +205,7 @@ function collect(stream: Readable): () => string {
 }
 
 /** tap's loaders are for the tests; the sidecar runs as its users run it. */
-function cleanEnv(): NodeJS.ProcessEnv {
+export function cleanEnv(): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _, ...env } = process.env
   // Stripping types costs a second on a busy machine, the first time.
   return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'sidegate-test-compile-cache') }
