@@ -5,6 +5,7 @@ import { parse } from 'yaml'
 import { POD_ANNOTATIONS } from '../../src/injector/annotations.ts'
 import { INJECTED_LABEL, ORIGINAL_ANNOTATION } from '../../src/injector/names.ts'
 import { networkPolicySpec } from '../../src/injector/network-policy.ts'
+import { METRICS } from '../../src/telemetry/metric-table.ts'
 import { generated } from '../../scripts/chart.mjs'
 
 const root = new URL('../../', import.meta.url)
@@ -46,4 +47,11 @@ t.test('templates are deterministic and carry no certificate', async (t) => {
     t.notMatch(code, /\b(lookup|genCA|genSelfSignedCert|genSignedCert|genPrivateKey|rand[A-Z]\w+|now|uuidv4|htpasswd|caBundle)\b/, file)
     if (!file.includes('/tests/')) t.notMatch(code, /helm\.sh\/hook/, `${file} needs no hook`)
   }
+})
+
+t.test('alerts name metrics that exist', async (t) => {
+  const rule = read('charts/sidegate/templates/metrics-prometheusrule.yaml')
+  const used = [...rule.matchAll(/\b(sidegate_[a-z_]+)/g)].map(([name]) => name)
+  t.ok(used.length >= 8)
+  for (const name of used) t.ok(name in METRICS, name)
 })

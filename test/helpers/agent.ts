@@ -54,6 +54,6 @@ export async function startAgent(cluster: Cluster, namespace: string): Promise<A
       const all = [...headers, ...(token === undefined ? [] : ['Authorization', `Bearer ${token}`])]
       child.stdin.write(`${JSON.stringify({ id, url, headers: all, ...rest })}\n`)
     }),
-    close: () => { child.stdin.end() },
+    close: () => { child.kill('SIGKILL') },
   }
 }

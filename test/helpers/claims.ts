@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { startAgent, type Agent } from './agent.ts'
 import { eventually, type Cluster, type Kubernetes } from './cluster.ts'
 import {
-  CLIENTS, SYSTEM, accountToken, asks, ensureClients, fixtures, helmUpgrade, namespace, nodeApp, readyPod, seen, service, testValues, token,
+  CLIENTS, SYSTEM, accountToken, asks, ensureClients, fixtures, helmUpgrade, namespace, nodeApp, readyPod, seen, service, testValues, token, trusted,
 } from './release.ts'
 
 export const APPS = 'e2e-apps'
@@ -185,8 +185,11 @@ export function backstopClaims(t: Test, { cluster }: Stage): void {
     const saved = await cluster.get('mutatingwebhookconfiguration', 'sidegate')
     await cluster.kubectl(['delete', 'mutatingwebhookconfiguration', 'sidegate'])
     t.teardown(async () => {
-      const { creationTimestamp: _, resourceVersion: __, uid: ___, generation: ____, managedFields: _____, ...metadata } = saved.metadata
-      await cluster.apply({ ...saved, metadata })
+      // As Helm made it: without caBundle, which the controller puts in again.
+      for (const { clientConfig } of saved.webhooks) delete clientConfig.caBundle
+      const { name, labels, annotations } = saved.metadata
+      await cluster.kubectl(['apply', '--server-side', '--field-manager=helm', '-f', '-'], JSON.stringify({ ...saved, metadata: { name, labels, annotations } }))
+      await trusted(cluster)
     })
     const bare = await eventually(async () => {
       const result = await tryApply(pod('naked', asks()))

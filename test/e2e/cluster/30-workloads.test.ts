@@ -120,4 +120,16 @@ async function workloads(cluster: Cluster) {
     })
     t.not((await cluster.tryKubectl(['-n', SYSTEM, 'get', 'pod', 'sidegate-test'])).code, 0)
   })
+
+  t.test('helm test fails where somebody\'s policy opens the app\'s own port', async (t) => {
+    const opened = eventually(async () => await cluster.apply({
+      apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'opens', namespace: 'sidegate-test' }, spec: { podSelector: {}, ingress: [{ ports: [{ port: 8080 }] }] },
+    }), 60)
+    const { code } = await cluster.helm(['test', 'sidegate', '--namespace', SYSTEM, '--timeout', '120s'])
+    await opened
+    t.not(code, 0)
+    t.match(await cluster.kubectl(['-n', SYSTEM, 'logs', 'sidegate-test']), /FAILED: the app's own port can be reached without the sidecar/)
+    await cluster.kubectl(['delete', 'namespace/sidegate-test', '--wait=false'])
+    await cluster.kubectl(['-n', SYSTEM, 'delete', 'pod', 'sidegate-test', '--wait=false'])
+  })
 }

@@ -47,7 +47,10 @@ async function live(cluster: Cluster) {
 
   await t.test('a broken configuration is refused and the old one goes on, visible in status, metric and event', async (t) => {
     const source = await cluster.get('configmap', 'sidegate-profiles', '-n', SYSTEM)
-    await cluster.kubectl(['-n', SYSTEM, 'patch', 'configmap', 'sidegate-profiles', '--type=merge', '-p', JSON.stringify({ data: { profiles: 'default:\n  rules: [{ match: { paht: / } }]\n' } })])
+    // As Helm would: the field stays Helm 4's, or its next server-side apply would stop at a conflict with whoever patched it by hand.
+    const put = async (data: object) =>
+      await cluster.kubectl(['-n', SYSTEM, 'patch', 'configmap', 'sidegate-profiles', '--type=merge', '--field-manager=helm', '-p', JSON.stringify({ data })])
+    await put({ profiles: 'default:\n  rules: [{ match: { paht: / } }]\n' })
     await eventually(async () => {
       const { metadata } = await cluster.get('configmap', 'sidegate-profiles', '-n', SYSTEM)
       if (!/paht/.test(metadata.annotations?.['sidegate.dev/status'] ?? '')) throw new Error(`Status: ${metadata.annotations?.['sidegate.dev/status']}`)
@@ -60,7 +63,7 @@ async function live(cluster: Cluster) {
     t.equal(status.readyReplicas, 2, 'the controllers stay ready')
     t.equal((await agent.call(`http://shop.${APPS}.svc/public/x`)).status, 200, 'the sidecars keep the old rules')
     t.equal((await agent.call(`http://shop.${APPS}.svc/orders`)).status, 401)
-    await cluster.kubectl(['-n', SYSTEM, 'patch', 'configmap', 'sidegate-profiles', '--type=merge', '-p', JSON.stringify({ data: source.data })])
+    await put(source.data)
     await eventually(async () => {
       if (!/^sidegate_source_accepted 1$/m.test(await controllerMetrics(cluster))) throw new Error('The repaired source is not accepted.')
     })
