@@ -1,6 +1,6 @@
 /**
- * Claims to headers. The names are stripped from every request before (in any spelling, see `http/header-names.ts`) and from every response; a value can
- * never add a header, a list element or a byte that the app's parser reads otherwise (attacks H1-H7, H12, H13, H14).
+ * Claims to headers. The names are stripped from every request before (in any spelling, see `http/header-names.ts`) and from every
+ * response; a value can never add a header, a list element or a byte that the app's parser reads otherwise (attacks H1-H7, H12, H13, H14).
  */
 import type { Config, IdentityHeaderConfig } from '../config/schema.ts'
 import { compileNames } from '../http/header-names.ts'
@@ -72,8 +72,8 @@ type Encoder = (value: unknown) => string | undefined
 const ENCODERS: Record<IdentityHeaderConfig['encoding'], Encoder> = { plain: encodePlain, csv: encodeCsv, json: encodeJson, base64url: encodeBase64url }
 
 /**
- * Visible ASCII with spaces inside. Not at the ends: HTTP trims them there, and `" admin"` would arrive as `admin`. Nothing beyond ASCII: header bytes
- * have no agreed character set, and truncation to a byte turns `č` into a line feed's neighbour (attack H12).
+ * Visible ASCII with spaces inside. Not at the ends: HTTP trims them there, and `" admin"` would arrive as `admin`. Nothing beyond ASCII:
+ * header bytes have no agreed character set, and cut down to a byte `č` (U+010D) is a carriage return (attack H12).
  */
 const PLAIN = /^(?:[!-~](?:[ -~]*[!-~])?)?$/
 
@@ -84,8 +84,8 @@ function encodePlain(value: unknown): string | undefined {
 }
 
 /**
- * A list's elements joined by commas; text is a space-separated list, as `scope` is. An element that holds a comma would become two, one that holds a quote
- * might swallow the next (RFC 9110 section 5.6.4), an empty one is none: all refused (attack H13).
+ * A list's elements joined by commas; text is a space-separated list, as `scope` is. An element that holds a comma would become two, one
+ * that holds a quote might swallow the next (RFC 9110 section 5.6.4), an empty one is none: all refused (attack H13).
  */
 function encodeCsv(value: unknown): string | undefined {
   const list: readonly unknown[] = typeof value === 'string' ? value.split(' ').filter(Boolean) : Array.isArray(value) ? value : [value]

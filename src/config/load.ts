@@ -27,7 +27,8 @@ export async function parseConfig(text: string, overlay: Overlay = (raw) => raw)
   if ('problems' in parsed) return failed(parsed.problems)
   const checked = validateConfig(overlay(parsed.value))
   if (checked.problems.length + checked.warnings.length === 0) return checked
-  // To know lines the YAML parser is loaded, which costs 3 MiB for good. JSON that works was written by the controller, and nobody looks for lines in it.
+  // To know lines the YAML parser is loaded, which costs 3 MiB for good. JSON that works was written by the controller, and nobody looks
+  // for lines in it.
   if (checked.config && parsed.isJson) return checked
   const locate = await parsed.locate()
   const located = (problems: readonly Problem[]) => problems.map((problem) => ({ ...problem, ...lineOf(locate(problem.path)) })).sort(byLine)

@@ -1,6 +1,6 @@
 /**
- * unknown -> {@link Config}, or every problem at once, each with its path and a fix. The schema says what a field is; `checks/` say what fields mean
- * together. What the schema refuses is left out and the checks go on with the rest, so that one mistake does not hide another.
+ * unknown -> {@link Config}, or every problem at once, each with its path and a fix. The schema says what a field is; `checks/` say what
+ * fields mean together. What the schema refuses is left out and the checks go on with the rest, so that one mistake does not hide another.
  */
 import * as v from 'valibot'
 import { checkIdentity } from './checks/identity.ts'
@@ -20,8 +20,8 @@ export type Checked =
   | { readonly config: undefined; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] }
 
 /**
- * A configuration of which parts may be missing because the schema refuses them. List items keep the indices of the file: one that cannot be used at all is
- * undefined.
+ * A configuration of which parts may be missing because the schema refuses them. List items keep the indices of the file: one that cannot
+ * be used at all is undefined.
  */
 export type Draft = { readonly [K in keyof Config]?: DraftOf<Config[K]> }
 type DraftOf<T> = T extends false | { bind: unknown } ? T : T extends readonly (infer Item)[] ? readonly (DraftItem<Item> | undefined)[] : T extends object ? Partial<T> : T

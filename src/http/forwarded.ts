@@ -30,8 +30,8 @@ export const ORIGIN_HEADERS = [
 ] as const
 
 /**
- * By these other proxies (oauth2-proxy, Google IAP, AWS ALB, Azure, kube-rbac-proxy, Apache) tell an app who the client is. An app that was once behind one of them may
- * still believe them. What is verified by itself, such as a signed assertion, is not here.
+ * By these other proxies (oauth2-proxy, Google IAP, AWS ALB, Azure, kube-rbac-proxy, Apache) tell an app who the client is. An app that
+ * was once behind one of them may still believe them. What is verified by itself, such as a signed assertion, is not here.
  */
 export const FOREIGN_IDENTITY_HEADERS = [
   'Remote-User', 'X-Remote-User', 'X-Remote-Group', 'X-Remote-Groups', 'X-WebAuth-User', 'X-Authenticated-User', 'X-Authenticated-UserId', 'X-Authenticated-Scope',

@@ -1,6 +1,6 @@
 /**
- * Hop-by-hop headers (RFC 9110 section 7.6.1) are ours to consume. They are taken out BEFORE the sidecar adds its own headers, so that a client's
- * `Connection: X-User-Id` can never remove what we add (attacks H7, H8; the fault of many proxies).
+ * Hop-by-hop headers (RFC 9110 section 7.6.1) are ours to consume. They are taken out BEFORE the sidecar adds its own headers, so that a
+ * client's `Connection: X-User-Id` can never remove what we add (attacks H7, H8; the fault of many proxies).
  */
 import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
 import { compileNames, valuesOf } from './header-names.ts'
@@ -75,7 +75,8 @@ function checkedNominations(headers: readonly string[]): readonly string[] | Den
 /**
  * The protocol that a request asks to upgrade to, if it is one of the allowed.
  * @param allowed protocol names in lower case; `h2c` belongs there only if someone means it (attack S7)
- * @returns the protocol in lower case, or undefined: `Connection` does not name `upgrade`, not exactly one protocol is asked for, or it is not allowed
+ * @returns the protocol in lower case, or undefined: `Connection` does not name `upgrade`, not exactly one protocol is asked for, or it is
+ *   not allowed
  */
 export function readUpgrade(headers: readonly string[], allowed: ReadonlySet<string>): string | undefined {
   const [asked, ...others] = valuesOf(headers, 'upgrade')

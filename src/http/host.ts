@@ -2,7 +2,10 @@
 import { deny, type Denial } from '../telemetry/reason.ts'
 import { valuesOf } from './header-names.ts'
 
-/** A name or IPv4 address, or an IPv6 literal in brackets; then an optional port. Percent-escapes, userinfo and the rest of `reg-name` have no use here. */
+/**
+ * A name or IPv4 address, or an IPv6 literal in brackets; then an optional port. Percent-escapes, userinfo and the rest of `reg-name` have
+ * no use here.
+ */
 const HOST = /^(?:([A-Za-z0-9._-]{1,255})|(\[[0-9A-Fa-f:.]{2,45}\]))(?::\d{0,5})?$/
 
 /**

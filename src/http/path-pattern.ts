@@ -11,8 +11,8 @@ export interface PathPattern {
 }
 
 /**
- * Parses a path pattern. Literals are read as a request path would be, so a pattern that no request can match is an error; non-ASCII text may be
- * written as such or percent-encoded.
+ * Parses a path pattern. Literals are read as a request path would be, so a pattern that no request can match is an error; non-ASCII text
+ * may be written as such or percent-encoded.
  * @throws an Error that says what is wrong and what to write
  */
 export function parsePattern(pattern: string, caseSensitive: boolean): PathPattern {

@@ -36,7 +36,10 @@ const PATH = /^(?=\/)(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@%[\]^|-]+)
 /** Visible ASCII but `#`. A query decides nothing here, so broken escapes in it (`?a=100%`) are the app's business. */
 const QUERY = /^[!"$-~]*$/
 
-/** An escape that is incomplete, or of a control character, `.`, `/`, digit, `;`, letter, `\`. `-`, `_` and `~` may be escaped: old encoders do. */
+/**
+ * An escape that is incomplete, or of a control character, `.`, `/`, digit, `;`, letter, `\`. `-`, `_` and `~` may be escaped: old
+ * encoders do.
+ */
 const REFUSED_ESCAPE = /%(?:[01][0-9a-f]|7f|2[ef]|3[0-9b]|[46][1-9a-f]|[57][0-9a]|5c|(?![0-9a-f]{2}))/i
 
 /**

@@ -1,9 +1,10 @@
 /**
- * Rules: which one a request falls under. First match wins, no match is a denial, and no rules at all mean that every path needs a valid token.
+ * Rules: which one a request falls under. First match wins, no match is a denial, and no rules at all mean that every path needs a valid
+ * token.
  *
  * Three mercies for authors, all in the direction of denying (docs/decisions/0003):
- * - Most frameworks serve `/admin/` by the handler of `/admin`. So a rule written for a path that differs from the request's by the trailing slash only
- *   applies as well, if it stands before the rule that matches: the request must satisfy both.
+ * - Most frameworks serve `/admin/` by the handler of `/admin`. So a rule written for a path that differs from the request's by the
+ *   trailing slash only applies as well, if it stands before the rule that matches: the request must satisfy both.
  * - The same for `/admin.json`, where `paths.ignoreExtension` says that the app serves it as `/admin`.
  * - A rule for `GET` is a rule for `HEAD` (RFC 9110 section 9.3.2), and methods are compared in upper case, as several frameworks do.
  */

@@ -1,6 +1,6 @@
 /**
- * An index of path patterns by segment. Looking a path up costs what the path is long, not how many patterns there are; it yields, in the order in
- * which the patterns were added, every entry whose pattern matches.
+ * An index of path patterns by segment. Looking a path up costs what the path is long, not how many patterns there are: it visits the
+ * lists of entries whose patterns match, each list in the order in which the patterns were added.
  */
 import type { PathPattern } from '../http/path-pattern.ts'
 

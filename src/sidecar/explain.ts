@@ -1,6 +1,6 @@
 /**
- * `sidegate explain`: one request through the pipeline, told stage by stage. The verdict is that of the real pipeline, run once with the real keys; what is
- * told around it is read off its decision, so the tale cannot differ from what a sidecar does.
+ * `sidegate explain`: one request through the pipeline, told stage by stage. The verdict is that of the real pipeline, run once with the
+ * real keys; what is told around it is read off its decision, so the tale cannot differ from what a sidecar does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compileExtractor } from '../auth/extract.ts'
