@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Address } from '../http/contract.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { listenOptions } from './listen-options.ts'
 
 export interface HealthServer {
   readonly address: Address
@@ -32,7 +33,7 @@ export async function startHealthServer(bind: Address, unready: () => readonly s
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: bind.host, port: bind.port }, resolve)
+    server.listen(listenOptions(bind), resolve)
   })
   const { address: host, port } = server.address() as AddressInfo
   return {

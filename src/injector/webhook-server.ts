@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import type { Address } from '../http/contract.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KeyPair } from '../pki/authority.ts'
+import { listenOptions } from './listen-options.ts'
 import type { AdmissionResponse } from './review.ts'
 
 export interface WebhookServer {
@@ -101,7 +102,7 @@ export async function startWebhookServer({ bind, admit, log, onAnswer = () => {}
   server.on('tlsClientError', (error: NodeJS.ErrnoException) => log.debug('TLS handshake failed', { error: error.code ?? error.message }))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: bind.host, port: bind.port }, resolve)
+    server.listen(listenOptions(bind), resolve)
   })
   const { address: host, port } = server.address() as AddressInfo
 
