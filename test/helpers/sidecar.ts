@@ -2,13 +2,14 @@
  * The real sidecar for tests: in this process ({@link startSidecar}) or as a process of its own ({@link spawnSidecar}). Real transport, real
  * keys, real sockets on free ports of 127.0.0.1.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseConfig } from '../../src/config/load.ts'
 import { formatProblem } from '../../src/config/problem.ts'
 import type { Config } from '../../src/config/schema.ts'
@@ -129,14 +130,24 @@ export interface SpawnedSidecar {
   readonly kill: () => Promise<void>
 }
 
-/** The command that runs the sidecar: `node cmd/sidecar.ts`. */
-export const SIDECAR_COMMAND = [process.execPath, new URL('../../cmd/sidecar.ts', import.meta.url).pathname] as const
+const ENTRY = fileURLToPath(new URL('../../cmd/sidecar.ts', import.meta.url))
+
+/**
+ * Starts Node as a user would. tap puts its loaders into NODE_OPTIONS of every child, whatever environment it is given; `env` takes them out again and becomes
+ * the program, so that pid and signals are the program's.
+ */
+export function plainNode(args: readonly string[], stdio: StdioOptions, env: Readonly<Record<string, string>> = {}): ChildProcess {
+  return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], { stdio, env: { ...process.env, NODE_COMPILE_CACHE, ...env } })
+}
+
+/** Stripping types costs a second on a busy machine, the first time. */
+const NODE_COMPILE_CACHE = join(tmpdir(), 'sidegate-test-compile-cache')
 
 /** Runs the sidecar as a process with these arguments, to its end. */
 export async function runSidecar(args: readonly string[]): Promise<{ code: number | null, stdout: string, stderr: string }> {
-  const child = spawn(SIDECAR_COMMAND[0], [SIDECAR_COMMAND[1], ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv() })
-  const out = collect(child.stdout)
-  const err = collect(child.stderr)
+  const child = plainNode([ENTRY, ...args], ['ignore', 'pipe', 'pipe'])
+  const out = collect(child.stdout!)
+  const err = collect(child.stderr!)
   const [code] = await once(child, 'close') as [number | null]
   return { code, stdout: out(), stderr: err() }
 }
@@ -146,8 +157,8 @@ export async function runSidecar(args: readonly string[]): Promise<{ code: numbe
  * @param configFile path of its configuration; see {@link writeConfig}
  * @throws when it ends instead
  */
-export async function spawnSidecar(configFile: string, { args = [], node = [], env = {}, entry = SIDECAR_COMMAND[1], ...silent }: SpawnOptions = {}): Promise<SpawnedSidecar> {
-  const child = spawn(SIDECAR_COMMAND[0], [...node, entry, '--config', configFile, ...args], { stdio: ['ignore', silent.stdout ?? 'pipe', 'pipe'], env: { ...cleanEnv(), ...env } })
+export async function spawnSidecar(configFile: string, { args = [], node = [], env = {}, entry = ENTRY, ...silent }: SpawnOptions = {}): Promise<SpawnedSidecar> {
+  const child = plainNode([...node, entry, '--config', configFile, ...args], ['ignore', silent.stdout ?? 'pipe', 'pipe'], env)
   const errors = collect(child.stderr!)
   const lines: LogLine[] = []
   let rest = ''
@@ -202,13 +213,6 @@ function collect(stream: Readable): () => string {
   let text = ''
   stream.on('data', (chunk: Buffer) => { text += chunk.toString() })
   return () => text
-}
-
-/** tap's loaders are for the tests; the sidecar runs as its users run it. */
-export function cleanEnv(): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS: _, ...env } = process.env
-  // Stripping types costs a second on a busy machine, the first time.
-  return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'sidegate-test-compile-cache') }
 }
 
 export interface ConfigFile {
