@@ -6,6 +6,9 @@ import { startProxy, transports, type Proxy } from '../helpers/transports.ts'
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
     const app = await startApp(answers.ok)

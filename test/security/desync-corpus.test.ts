@@ -8,6 +8,9 @@ import { connect, request, type RawResponse } from '../helpers/raw.ts'
 import { hasCorpus, loadCases, PASSES_ALL_THE_SAME, REFUSED_ON_PURPOSE } from '../helpers/desync.ts'
 import { MARK, startProxy, transports } from '../helpers/transports.ts'
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 if (!hasCorpus) t.pass('skipped: ../shared/corpora/http-desync is not here', { skip: 'the corpus is not on this machine' })
 else {
   for (const [name, start] of transports) {

@@ -42,6 +42,9 @@ const CUT: readonly (readonly [string, string])[] = [
   ['a chunk cut short', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nonly this'],
 ]
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
     const app = await startApp()
@@ -308,6 +311,14 @@ for (const [name, start] of transports) {
         t.equal((await client.next()).status, 200)
       }
       client.destroy()
+    })
+
+    t.test('a 100 that nobody asked for: read over, or 502; the answer behind it is never someone else\'s', async (t) => {
+      script(answers.raw(Buffer.concat([Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'), OK])))
+      const response = await exchange(proxy.address, request('GET /'))
+      // undici takes it for an error (docs/decisions/0016).
+      t.equal(response.status, name === 'node' ? 502 : 200)
+      await nextPasses(t)
     })
 
     t.test('a status text, and values, with bytes beyond ASCII: same bytes or none, never a crash', async (t) => {

@@ -7,6 +7,9 @@ import { startProxy, transports } from '../helpers/transports.ts'
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 const WEBSOCKET = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Origin: https://here.example']
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
     const app = await startApp()

@@ -19,6 +19,9 @@ function withToken(bytes: string, token: string): string {
   return end === null ? bytes : `${bytes.slice(0, end.index)}${end[0]}Authorization: Bearer ${token}${end[0]}${bytes.slice(end.index + end[0].length)}`
 }
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
     const all = await stage(t, { rules: RULES, limits: { idleTimeout: '2s', headerTimeout: '2s' } }, { transport: start })

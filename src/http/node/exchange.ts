@@ -159,9 +159,9 @@ export class Exchange implements AppEvents {
     this.#settle(this.receiving)
     const headers = head.length === undefined || status === 204 ? head.headers : [...head.headers, 'Content-Length', head.length]
     this.#eventStream = head.headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type' && head.headers[i + 1]!.startsWith('text/event-stream'))
-    this.#status = status
     response.socket?.cork()
     response.writeHead(status, head.statusText, headers as never)
+    this.#status = status
     process.nextTick(this.#flush, response.socket)
     this.#addedMs += this.#context.now() - at
   }

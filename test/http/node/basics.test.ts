@@ -156,6 +156,19 @@ for (const [name, start] of transports) {
       t.equal(ended!.outcome.failed, 'client_aborted')
     })
 
+    t.test('a client that closes its half is gone: the app learns of it', async (t) => {
+      let gone = false
+      script(async (_, connection) => { await connection.gone; gone = true })
+      const client = await connect(proxy.address)
+      await client.send(request('GET /'))
+      await app.got(1)
+      client.end()
+      t.match((await proxy.finished(1))[0]!.outcome, { status: 0, failed: 'client_aborted' })
+      await new Promise((resolve) => { setTimeout(resolve, 50) })
+      t.equal(gone, true)
+      client.destroy()
+    })
+
     t.test('a client that goes away is noticed by the app', async (t) => {
       let gone = false
       script(async (_, connection) => {

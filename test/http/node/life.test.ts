@@ -9,6 +9,9 @@ import { LIMITS, replyFor, standIn, startProxy, transports } from '../../helpers
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 const WEBSOCKET = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']
 
+// Both transports at once: most of the time is waiting.
+t.jobs = 2
+
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
     const app = await startApp()
