@@ -1,7 +1,7 @@
 /** The bench's own folder (.bench/): keys, tokens and configurations, minted at run time and kept for the next run, never checked in. */
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -69,6 +69,6 @@ export function openWorkspace(): Keys {
   file('tokens-fresh-rs.txt', () => lines(FRESH, (at) => mint(rsa, { sub: `user-${at}` })))
   file('tokens-fresh-es.txt', () => lines(FRESH, (at) => mint(ec, { sub: `user-${at}` })))
   file('tokens-bad.txt', () => readFileSync(`${WORK}tokens-fresh-rs.txt`, 'utf8').split('\n').map(spoil).join('\n'))
-  file('www/body/64k.bin', () => Buffer.alloc(65_536, 'sidegate '))
+  chmodSync(file('www/body/64k.bin', () => Buffer.alloc(65_536, 'sidegate ')), 0o644)
   return { rsa, ec }
 }
