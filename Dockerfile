@@ -24,4 +24,5 @@ WORKDIR /app
 USER 65532:65532
 # The sidecar may read its own code, its configuration and its network namespace; it may use the network. No writes, no child
 # processes, no workers, no addons (Node's permission model). Programs that need more are started with their own command.
-ENTRYPOINT ["/usr/local/bin/node", "--disable-warning=ExperimentalWarning", "--permission", "--allow-net", "--allow-fs-read=/app/", "--allow-fs-read=/etc/", "--allow-fs-read=/proc/", "--allow-fs-read=/var/run/secrets/", "--allow-fs-read=/run/secrets/", "/app/dist/cmd/sidecar.js"]
+# A heap and thread count for a sidecar: docs/decisions/0019-flags-for-a-small-heap.md.
+ENTRYPOINT ["/usr/local/bin/node", "--disable-warning=ExperimentalWarning", "--single-threaded", "--v8-pool-size=0", "--max-semi-space-size=1", "--permission", "--allow-net", "--allow-fs-read=/app/", "--allow-fs-read=/etc/", "--allow-fs-read=/proc/", "--allow-fs-read=/var/run/secrets/", "--allow-fs-read=/run/secrets/", "/app/dist/cmd/sidecar.js"]

@@ -38,11 +38,6 @@ export async function footprint(peer: Peer, token: string): Promise<Footprint> {
   const start = performance.now() - begin
   await sleep(3_000)
   const idle = memory(pid)
-  const sockets = await Promise.all(Array.from({ length: 1_000 }, () => hold(peer.port, token)))
-  await sleep(1_500)
-  const connections = memory(pid)
-  for (const socket of sockets) socket.destroy()
-  await sleep(1_000)
   await load(pid, peer.port, THOUSAND, 3)
   await sleep(1_500)
   const tokens = memory(pid)
@@ -50,7 +45,19 @@ export async function footprint(peer: Peer, token: string): Promise<Footprint> {
   await sleep(1_500)
   const bodies = memory(pid)
   await stop(child)
-  return { idle, tokens, bodies, connections, start }
+  return { idle, tokens, bodies, connections: await withConnections(peer, token), start }
+}
+
+async function withConnections(peer: Peer, token: string): Promise<Memory> {
+  const { child, pid } = await startPeer(peer)
+  while (!await answers(peer.port, token)) await sleep(2)
+  const sockets: net.Socket[] = []
+  while (sockets.length < 1_000) sockets.push(...await Promise.all(Array.from({ length: 50 }, () => hold(peer.port, token))))
+  await sleep(2_000)
+  const found = memory(pid)
+  for (const socket of sockets) socket.destroy()
+  await stop(child)
+  return found
 }
 
 const requestText = (token: string): string => `GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`

@@ -1,6 +1,6 @@
 /** Who is measured: how each is found or installed, started on CPU 0, and stopped. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,8 +22,14 @@ export interface Running {
   readonly pid: number
 }
 
-/** Node's flags for the sidecar: those of the image's command. */
-export const SIDECAR_FLAGS: readonly string[] = (process.env['SIDECAR_FLAGS'] ?? '').split(' ').filter(Boolean)
+/** Node's flags for the sidecar: those of the image's command, but for the permissions, which name the image's paths. SIDECAR_FLAGS tries others. */
+export const SIDECAR_FLAGS = process.env['SIDECAR_FLAGS']?.split(' ').filter(Boolean) ?? imageFlags()
+
+function imageFlags(): string[] {
+  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(`${ROOT}Dockerfile`, 'utf8'))?.[1]
+  if (entry === undefined) throw new Error('Dockerfile has no ENTRYPOINT to take the flags from')
+  return (JSON.parse(entry) as string[]).filter((word) => word.startsWith('--') && !/^--(permission|allow-)/.test(word))
+}
 
 const ENVOY = `${WORK}envoy/envoy/_bin/envoy`
 
