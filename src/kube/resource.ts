@@ -41,15 +41,21 @@ export interface Ref {
   readonly namespace?: string | undefined
 }
 
+/** One segment of a path. A namespace can come from whoever calls the webhook, so it must not climb. */
+function segment(name: string): string {
+  if (name === '' || name === '.' || name === '..') throw new Error(`${JSON.stringify(name)} is not a name`)
+  return encodeURIComponent(name)
+}
+
 /** Where a collection is: of one namespace, or of the whole cluster. */
 export function collectionPath(resource: Resource, namespace?: string): string {
   const { base, plural } = RESOURCES[resource]
-  return namespace === undefined ? `${base}/${plural}` : `${base}/namespaces/${encodeURIComponent(namespace)}/${plural}`
+  return namespace === undefined ? `${base}/${plural}` : `${base}/namespaces/${segment(namespace)}/${plural}`
 }
 
 /** Where an object is. */
 export function objectPath({ resource, name, namespace }: Ref): string {
-  return `${collectionPath(resource, namespace)}/${encodeURIComponent(name)}`
+  return `${collectionPath(resource, namespace)}/${segment(name)}`
 }
 
 /** For logs and messages: `configmaps namespace/name`. */

@@ -164,6 +164,11 @@ t.test('names are escaped in paths', async (t) => {
   })
   await kube.get({ resource: 'configmaps', namespace: '../../x', name: 'a/b?c' })
   t.same(paths, ['/api/v1/namespaces/..%2F..%2Fx/configmaps/a%2Fb%3Fc'])
+  for (const name of ['', '.', '..']) {
+    await t.rejects(kube.get({ resource: 'configmaps', namespace: name, name: 'x' }), { message: /is not a name/ })
+    await t.rejects(kube.get({ resource: 'configmaps', namespace: 'shop', name }), { message: /is not a name/ })
+  }
+  t.equal(paths.length, 1, 'nothing was asked')
 })
 
 t.test('ensure: races are read again and won; endless ones end; refusals are not retried', async (t) => {
