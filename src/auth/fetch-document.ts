@@ -53,7 +53,9 @@ async function request(url: URL, options: FetchOptions): Promise<IncomingMessage
   // Said outright, since NODE_TLS_REJECT_UNAUTHORIZED would otherwise have a say in it.
   const trust = { rejectUnauthorized: true, ...caFile !== undefined && { ca: readFileSync(caFile) } }
   return new Promise((resolve, reject) => {
-    get(url, { ...common, ...trust, agent }, resolve).once('error', reject)
+    const arrived = (response: IncomingMessage): void => { resolve(response.on('error', reject)) }
+    // Listening for good: an error event that nobody hears ends the process, and a broken connection may say so twice.
+    get(url, { ...common, ...trust, agent }, arrived).on('error', reject)
   })
 }
 
