@@ -3,7 +3,7 @@
  */
 import t from 'tap'
 import { startEngine } from '../../src/http/engine/start.ts'
-import { startTransport } from '../../src/http/node/start-transport.ts'
+import { startTransport } from '../reference/node/start-transport.ts'
 import { compareAll } from './compare.ts'
 import { DOUBTFUL, GOOD } from './messages.ts'
 import { cut, generator, mutate } from './mutate.ts'

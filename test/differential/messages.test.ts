@@ -1,7 +1,7 @@
 /** Every message that we know a doubt about, and the http-desync corpus, through both transports. */
 import t from 'tap'
 import { startEngine } from '../../src/http/engine/start.ts'
-import { startTransport } from '../../src/http/node/start-transport.ts'
+import { startTransport } from '../reference/node/start-transport.ts'
 import { byLine, fault, observeAll, stricter } from './compare.ts'
 import { corpusMessages } from './corpus.ts'
 import { DOUBTFUL, GOOD } from './messages.ts'

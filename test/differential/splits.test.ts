@@ -1,7 +1,7 @@
 /** TCP cuts where it likes: each message, cut at each byte, reads as it does whole. */
 import t from 'tap'
 import { startEngine } from '../../src/http/engine/start.ts'
-import { startTransport } from '../../src/http/node/start-transport.ts'
+import { startTransport } from '../reference/node/start-transport.ts'
 import { byLine, fault, observeAll } from './compare.ts'
 import type { Observed } from './rig.ts'
 import { DOUBTFUL, GOOD } from './messages.ts'

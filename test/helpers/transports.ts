@@ -2,7 +2,7 @@
 import type { Forward, Handler, Listener, Outcome, Reply, RequestHead, StartTransport, Transport, TransportLimits, Verdict } from '../../src/http/contract.ts'
 import { endToEnd, readUpgrade } from '../../src/http/hop-by-hop.ts'
 import { startEngine } from '../../src/http/engine/start.ts'
-import { startTransport } from '../../src/http/node/start-transport.ts'
+import { startTransport } from '../reference/node/start-transport.ts'
 import { createReplies } from '../../src/http/reply.ts'
 import { isDenial, type Reason } from '../../src/telemetry/reason.ts'
 

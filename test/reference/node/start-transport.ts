@@ -5,14 +5,14 @@
 import type http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Address, Listener, StartTransport, Transport, TransportLimits } from '../contract.ts'
+import type { Address, Listener, StartTransport, Transport, TransportLimits } from '../../../src/http/contract.ts'
 import { AppPool } from './app-pool.ts'
 import { upgradeOf } from './check-head.ts'
 import { Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exchange } from './exchange.ts'
 import { clientErrorReason } from './client-error.ts'
-import { builtin } from '../../lib/builtin.ts'
+import { builtin } from '../../../src/lib/builtin.ts'
 
 // Not by `import`: see lib/builtin.ts.
 const { createServer, ServerResponse } = builtin('node:http')

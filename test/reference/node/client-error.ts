@@ -1,6 +1,6 @@
 /** Why Node's parser or server gave up on a client's bytes, in our words. */
 import type { Socket } from 'node:net'
-import type { Reason } from '../../telemetry/reason.ts'
+import type { Reason } from '../../../src/telemetry/reason.ts'
 
 const FRAMING = new Set(['HPE_UNEXPECTED_CONTENT_LENGTH', 'HPE_INVALID_CONTENT_LENGTH', 'HPE_INVALID_TRANSFER_ENCODING'])
 

@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
-import type { Reason } from '../../telemetry/reason.ts'
+import type { Reason } from '../../../src/telemetry/reason.ts'
 import { ConnectError, type AppConnection, type AppPool, type Ticket } from './app-pool.ts'
 import type { RequestBody } from './request-body.ts'
 

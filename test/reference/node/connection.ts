@@ -3,8 +3,8 @@
  * until the one before it is over, so that none is decided, let alone forwarded, behind an answer that closes the connection (RFC 9112 section 9.3.2).
  */
 import { Socket } from 'node:net'
-import type { Reason } from '../../telemetry/reason.ts'
-import type { Listener } from '../contract.ts'
+import type { Reason } from '../../../src/telemetry/reason.ts'
+import type { Listener } from '../../../src/http/contract.ts'
 import type { Context } from './context.ts'
 import type { Exchange } from './exchange.ts'
 import { linger } from './linger.ts'

@@ -1,8 +1,8 @@
 /** One request from its head to the end of its answer: decide, then reply or forward, and tell the handler once how it ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Reason } from '../../telemetry/reason.ts'
-import type { Forward, Handler, Reply, RequestHead, Verdict } from '../contract.ts'
+import type { Reason } from '../../../src/telemetry/reason.ts'
+import type { Forward, Handler, Reply, RequestHead, Verdict } from '../../../src/http/contract.ts'
 import { AppCall, type AppEvents } from './app-call.ts'
 import { checkHead, upgradeOf, type BodyFraming, type CheckedHead } from './check-head.ts'
 import type { Connection } from './connection.ts'

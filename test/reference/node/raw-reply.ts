@@ -1,6 +1,6 @@
 /** A reply as bytes, for a connection that has no `ServerResponse` to write it by: it always closes. */
-import { builtin } from '../../lib/builtin.ts'
-import type { Reply } from '../contract.ts'
+import { builtin } from '../../../src/lib/builtin.ts'
+import type { Reply } from '../../../src/http/contract.ts'
 
 // Not by `import`: see lib/builtin.ts.
 const { STATUS_CODES } = builtin('node:http')

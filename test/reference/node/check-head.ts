@@ -2,9 +2,9 @@
  * What Node's parser lets through and this transport does not: every head whose end could be read in two ways, versions other than 1.0 and
  * 1.1, heads beyond the limits. RFC 9112 sections 2.3, 6.1, 6.3; attacks S1, S2, S11, S13, H11.
  */
-import type { Reason } from '../../telemetry/reason.ts'
-import type { RequestHead, TransportLimits } from '../contract.ts'
-import { nominated } from '../hop-by-hop.ts'
+import type { Reason } from '../../../src/telemetry/reason.ts'
+import type { RequestHead, TransportLimits } from '../../../src/http/contract.ts'
+import { nominated } from '../../../src/http/hop-by-hop.ts'
 
 /** How the request body is delimited. Undefined: there is none; a length of undefined: chunked. */
 export type BodyFraming = undefined | { readonly length: number | undefined }

@@ -2,7 +2,7 @@
  * After a 101: bytes both ways, as they come. Each side may close its half (RFC 9110 section 7.8 leaves the rest to the new protocol).
  */
 import type { Socket } from 'node:net'
-import { FrameWatch } from '../frame-watch.ts'
+import { FrameWatch } from '../../../src/http/frame-watch.ts'
 
 export interface Tunnel {
   /**

@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { Client } from 'undici'
-import type { Address } from '../contract.ts'
+import type { Address } from '../../../src/http/contract.ts'
 
 /** Heads of the app larger than this are refused. Bytes. */
 const RESPONSE_HEAD_BYTES = 65_536

@@ -1,5 +1,5 @@
 /** What all connections of one transport share. */
-import type { Handler, Listener, TransportLimits } from '../contract.ts'
+import type { Handler, Listener, TransportLimits } from '../../../src/http/contract.ts'
 import type { AppPool } from './app-pool.ts'
 import type { Exchange } from './exchange.ts'
 

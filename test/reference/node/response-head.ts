@@ -2,7 +2,7 @@
  * The app's response head and trailers as the client may see them. Hop-by-hop fields and those that the app's `Connection` names are taken out
  * (attack H16), and those that the verdict drops; framing is written anew by whoever sends.
  */
-import { isHopByHop, nominated } from '../hop-by-hop.ts'
+import { isHopByHop, nominated } from '../../../src/http/hop-by-hop.ts'
 
 /** An app's response head, checked. */
 export interface ResponseHead {
