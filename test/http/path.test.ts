@@ -72,6 +72,16 @@ const anyTarget = fc.oneof(
   fc.array(fc.constantFrom('/', '.', '..', '%2e', '%2F', '%5c', '%25', '%', '%4', '%61', '%c3', '%a9', ';', '\\', '?', '#', 'a', 'admin', '\x00', 'é', '*', ' '), { maxLength: 12 }).map((parts) => `/${parts.join('')}`),
 )
 
+t.test('folding is blind to case, whatever the case the app folds to', (t) => {
+  t.equal(foldPathCase('/ΟΔΟΣ'), foldPathCase('/οδοσ'))
+  t.equal(foldPathCase('/οδος'), foldPathCase('/οδοσ'))
+  holds(t, 'upper case, lower case and the text itself fold to one', fc.string({ unit: character }), (text) => {
+    const forms = [text, text.toLowerCase(), text.toUpperCase(), text.toLowerCase().toUpperCase()].map((form) => foldPathCase(`/${form}`))
+    return forms.some(isDenial) || new Set(forms).size === 1
+  })
+  t.end()
+})
+
 t.test('properties of every target that is accepted', (t) => {
   holds(t, 'it is forwarded as it came: path and query are the target', anyTarget, (target) => {
     const read = readTarget(target, 0)
