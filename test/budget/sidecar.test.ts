@@ -87,7 +87,8 @@ t.test('what ships: memory, threads and files when idle, under the image\'s flag
 /** The flags of the image's command, with the paths of this build in place of the image's. */
 function imageFlags(dist: string): string[] {
   const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8')
-  const [, ...flags] = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1] ?? '[]') as string[]
+  const [program, ...flags] = JSON.parse(/^ENTRYPOINT (\[[^\]]*\])$/m.exec(dockerfile.replaceAll(/\\\n/g, ''))?.[1] ?? '[]') as string[]
+  if (program === undefined) throw new Error('the Dockerfile has no ENTRYPOINT')
   const options = flags.filter((flag) => flag.startsWith('--')).map((flag) => flag === '--allow-fs-read=/app/' ? `--allow-fs-read=${dist}/` : flag)
   return [...options, `--allow-fs-read=${realpathSync(new URL('../../node_modules', import.meta.url))}/`, `--allow-fs-read=${tmpdir()}/`]
 }
