@@ -52,7 +52,8 @@ export class Connection {
   done(exchange: Exchange): void {
     if (this.#active !== exchange) return
     this.#active = undefined
-    if (this.#closing) return
+    // A client that has gone asks for nothing any more: what it left waiting is neither decided nor forwarded.
+    if (this.#closing || this.socket.destroyed) return
     const next = this.#waiting.shift()
     if (next !== undefined) this.#serve(next)
     else if (this.#refusal !== undefined) this.#answer(this.#refusal)
