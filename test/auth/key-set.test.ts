@@ -62,6 +62,40 @@ t.test('RFC 8414: metadata at the inserted well-known path, where OpenID\'s is n
   t.same(Object.keys(issuer.requests), ['/realms/demo/.well-known/openid-configuration', '/.well-known/oauth-authorization-server/realms/demo', '/realms/demo/keys'])
 })
 
+t.test('RFC 8414 is asked only where OpenID\'s metadata is not there: trouble is no absence', async (t) => {
+  const issuer = await startFaultyIssuer({ algorithms: ['EdDSA'] })
+  t.teardown(() => issuer.close())
+  for (const fault of ['status500', 'html', 'redirect', 'reset'] as const) {
+    issuer.fail(fault)
+    const keySet = openKeySet(configFor(issuer, t.testdirName))
+    await until(() => keySet.status().failures > 0, fault)
+    keySet.close()
+  }
+  t.same(Object.keys(issuer.requests), ['/.well-known/openid-configuration'])
+})
+
+t.test('after a success the backoff begins anew', async (t) => {
+  const issuer = await startFaultyIssuer({ algorithms: ['EdDSA'] })
+  t.teardown(() => issuer.close())
+  issuer.fail('status500')
+  const clock = fakeClock()
+  const keySet = openKeySet(configFor(issuer, t.testdirName), { clock, random: () => 0 })
+  t.teardown(() => { keySet.close() })
+  const planned = async (): Promise<number> => {
+    await until(() => clock.pending.length === 1, 'planned')
+    return Math.round(clock.pending[0]!)
+  }
+  for (const wait of [1000, 2000, 4000]) {
+    t.equal(await planned(), wait)
+    if (wait === 4000) issuer.fail(undefined)
+    clock.advance(wait + 1)
+  }
+  t.equal(await planned(), 300_000, 'well again')
+  issuer.fail('status500')
+  clock.advance(300_001)
+  t.equal(await planned(), 1000)
+})
+
 t.test('an issuer with a trailing slash', async (t) => {
   const issuer = await startFaultyIssuer({ algorithms: ['EdDSA'] })
   t.teardown(() => issuer.close())

@@ -52,6 +52,16 @@ t.test('a flood of tokens seen once pushes nothing out; one seen twice takes the
   t.same(['a', 'b', 'd'].map((name) => idle.get(name)?.subject), ['a', 'b', 'd'])
 })
 
+t.test('where all are in use, one of them makes way', async (t) => {
+  const cache = createTokenCache(4)
+  for (const name of ['a', 'b', 'c', 'd']) put(cache, name)
+  for (const name of ['a', 'b', 'c', 'd']) cache.get(name)
+  put(cache, 'new', Buffer.alloc(8, 7))
+  put(cache, 'new', Buffer.alloc(8, 7))
+  t.equal(cache.get('new')?.subject, 'new')
+  t.equal(cache.size, 4)
+})
+
 t.test('forgets a dropped token and has room again; capacity 0 keeps nothing', async (t) => {
   const cache = createTokenCache(3)
   for (const name of ['a', 'b', 'c']) put(cache, name)
