@@ -6,6 +6,7 @@ import type { Reason } from '../../telemetry/reason.ts'
 import type { Reply, RequestHead } from '../contract.ts'
 import type { Socket } from 'node:net'
 import { SMALL_READ } from './buffers.ts'
+import { ChunkBudget } from './chunk-budget.ts'
 import type { Port } from './core.ts'
 import { EmptyLines } from './empty-lines.ts'
 import { Exchange, refuse } from './exchange.ts'
@@ -28,9 +29,6 @@ const SKIP = 65_536
 /** How long we go on reading after our last answer. Milliseconds. */
 const LINGER = 2_000
 const LINGER_BYTES = 16 << 20
-/** What the framing of a chunked body may cost beyond plain size lines, one for each piece: chunk extensions, trailers. Nobody needs them. */
-const EXTENSION_BYTES = 16_384
-const PLAIN_SIZE_LINE = 24
 const NOTHING = Buffer.alloc(0)
 
 export class Client extends Timed implements LinkOwner {
@@ -51,8 +49,10 @@ export class Client extends Timed implements LinkOwner {
   /** Of an unread body, after its response. */
   #skipping = false
   #skipped = 0
-  #overhead = 0
+  readonly #budget = new ChunkBudget()
   #asked100 = false
+  /** After the last answer: what of it the kernel had not taken when it was last looked at. */
+  #unsent = 0
   /** The request came while another was being answered, or in the same read. */
   #pipelined = false
   /** The protocol that the request asks for. */
@@ -187,7 +187,8 @@ export class Client extends Timed implements LinkOwner {
     this.#last = framing.close || version === 0 || (framing.expectations > 0 && framing.kind === NONE)
     // What need not be asked for is as good as asked for.
     this.#asked100 = version === 0 || framing.expectations === 0
-    this.#skipped = this.#overhead = 0
+    this.#skipped = 0
+    this.#budget.reset()
     if (framing.kind === CHUNKED) parser.startBody()
     else this.#releaseParser()
     this.#mode = framing.kind === NONE ? AHEAD : framing.kind
@@ -211,7 +212,7 @@ export class Client extends Timed implements LinkOwner {
       const parser = this.#parser!
       end = parser.body(bytes, from, to)
       exchange?.bodyChunks(bytes, from, parser.spans)
-      if (parser.error !== 0 || this.#tooMuchFraming(parser.spans, end - from)) {
+      if (parser.error !== 0 || !this.#budget.take(end - from, parser.spans)) {
         exchange?.fail(parser.error === 0 ? 'malformed_request' : parseFailure(parser))
         this.hangUp()
         return to
@@ -223,12 +224,6 @@ export class Client extends Timed implements LinkOwner {
     else if (ended) this.#bodyEnded(trailers)
     else this.#wait(this.port.core.limits.idleTimeout)
     return end
-  }
-
-  #tooMuchFraming(spans: readonly number[], read: number): boolean {
-    this.#overhead += read
-    for (let at = 0; at < spans.length; at += 2) this.#overhead -= spans[at + 1]! - spans[at]! + PLAIN_SIZE_LINE
-    return this.#overhead > EXTENSION_BYTES
   }
 
   #bodyEnded(trailers: readonly string[] | undefined): void {
@@ -320,7 +315,7 @@ export class Client extends Timed implements LinkOwner {
 
   /** Closes an idle connection. */
   leave(): void {
-    if (this.link.socket.writableLength === 0) this.link.destroy()
+    if (this.link.unsent === 0) this.link.destroy()
     else this.hangUp()
   }
 
@@ -344,6 +339,10 @@ export class Client extends Timed implements LinkOwner {
     if (this.#exchange) {
       if (this.link.congested) this.link.destroy()
       else this.#exchange.stalled()
+    } else if (this.#mode === DISCARD && this.link.unsent > 0 && this.link.unsent !== this.#unsent) {
+      // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
+      this.#unsent = this.link.unsent
+      this.#wait(this.port.core.limits.idleTimeout)
     } else if (this.#mode === HEAD && (this.#headBytes > 0 || this.#emptyLines.begun)) this.#refuse('request_timeout')
     else this.link.destroy()
   }

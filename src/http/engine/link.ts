@@ -54,6 +54,8 @@ export class Link {
   }
 
   get destroyed(): boolean { return this.socket.destroyed }
+  /** Bytes that the kernel has not taken yet. */
+  get unsent(): number { return this.socket.writableLength }
   /** The peer reads more slowly than we write: give it nothing more until {@link LinkOwner.onDrain}. */
   get congested(): boolean { return this.socket.writableNeedDrain && this.socket.writableLength > 0 }
 
