@@ -129,7 +129,7 @@ async function workloads(cluster: Cluster) {
     await opened
     t.not(code, 0)
     t.match(await cluster.kubectl(['-n', SYSTEM, 'logs', 'sidegate-test']), /FAILED: the app's own port can be reached without the sidecar/)
-    await cluster.kubectl(['delete', 'namespace/sidegate-test', '--wait=false'])
+    await cluster.kubectl(['delete', 'namespace/sidegate-test', '--ignore-not-found', '--wait=false'])
     await cluster.kubectl(['-n', SYSTEM, 'delete', 'pod', 'sidegate-test', '--wait=false'])
   })
 }
