@@ -47,9 +47,11 @@ async function live(cluster: Cluster) {
 
   await t.test('a broken configuration is refused and the old one goes on, visible in status, metric and event', async (t) => {
     const source = await cluster.get('configmap', 'sidegate-profiles', '-n', SYSTEM)
-    // As Helm would: the field stays Helm 4's, or its next server-side apply would stop at a conflict with whoever patched it by hand.
-    const put = async (data: object) =>
-      await cluster.kubectl(['-n', SYSTEM, 'patch', 'configmap', 'sidegate-profiles', '--type=merge', '--field-manager=helm', '-p', JSON.stringify({ data })])
+    // As Helm 4 would, whole and under its name: with an ordinary patch the field would be the patcher's, and the next upgrade a conflict.
+    const { 'sidegate.dev/status': _, ...annotations } = source.metadata.annotations
+    const metadata = { name: source.metadata.name, namespace: SYSTEM, labels: source.metadata.labels, annotations }
+    const put = async (data: object) => await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '--field-manager=helm', '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { ...source.data, ...data } }))
     await put({ profiles: 'default:\n  rules: [{ match: { paht: / } }]\n' })
     await eventually(async () => {
       const { metadata } = await cluster.get('configmap', 'sidegate-profiles', '-n', SYSTEM)
@@ -63,7 +65,7 @@ async function live(cluster: Cluster) {
     t.equal(status.readyReplicas, 2, 'the controllers stay ready')
     t.equal((await agent.call(`http://shop.${APPS}.svc/public/x`)).status, 200, 'the sidecars keep the old rules')
     t.equal((await agent.call(`http://shop.${APPS}.svc/orders`)).status, 401)
-    await put(source.data)
+    await put({})
     await eventually(async () => {
       if (!/^sidegate_source_accepted 1$/m.test(await controllerMetrics(cluster))) throw new Error('The repaired source is not accepted.')
     })
