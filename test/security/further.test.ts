@@ -1,4 +1,4 @@
-/** Attacks that are not in the catalogue: N1-N12, of our own. Over every transport. */
+/** Attacks that are not in the catalogue: N1-N13, of our own. Over every transport. */
 import t, { type Test } from 'tap'
 import { answers, chunked, reply, startApp } from '../helpers/app.ts'
 import { connect, exchange, request } from '../helpers/raw.ts'
@@ -137,6 +137,18 @@ for (const [name, start] of transports) {
       await pause(50)
       t.same(proxy.seen.decided.map((head) => head.target), ['/1'])
       t.same(app.requests.map((got) => got.target), ['/1'])
+    })
+
+    t.test('N13 a client leaves behind a stalled answer and a large body in the queue: noticed within the idle time', async (t) => {
+      const impatient = await startProxy(start, app.address, { limits: { idleTimeout: 400 } })
+      app.answer(async (_, connection) => { await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345') })
+      const client = await connect(impatient.address)
+      await client.send(request('GET /1') + request('POST /2', ['Content-Length: 1000000'], 'x'.repeat(300_000)))
+      await client.until((bytes) => bytes.includes('12345'))
+      client.destroy()
+      await impatient.finished(1)
+      t.same(impatient.seen.decided.map((head) => head.target), ['/1'])
+      await impatient.close()
     })
 
     t.test('N12 one client\'s bytes never reach another: interleaved bodies and answers over few connections to the app', async (t) => {

@@ -85,8 +85,12 @@ export class Client extends Timed implements LinkOwner {
       const rest = bytes.subarray(from, length)
       this.#backlog = this.#backlog.length === 0 ? Buffer.from(rest) : Buffer.concat([this.#backlog, rest])
     }
+    if (this.#blind) this.#wait(this.port.core.limits.idleTimeout)
     return this.#flush()
   }
+
+  /** An answer has begun, and so much was sent ahead of it that reading has stopped: nobody sees whether the client is still there. */
+  get #blind(): boolean { return this.#mode === AHEAD && this.#backlog.length >= SMALL_READ && this.#exchange?.begun === true }
 
   /** Something that was waited for is there: goes on with what was kept, then with what comes. */
   pump(): void {
@@ -284,7 +288,7 @@ export class Client extends Timed implements LinkOwner {
 
   /** More of the response was written. */
   written(): void {
-    if (this.link.congested) this.#wait(this.port.core.limits.idleTimeout)
+    if (this.link.congested || this.#blind) this.#wait(this.port.core.limits.idleTimeout)
   }
 
   /** The response is complete. */
@@ -337,7 +341,7 @@ export class Client extends Timed implements LinkOwner {
 
   expired(): void {
     if (this.#exchange) {
-      if (this.link.congested) this.link.destroy()
+      if (this.link.congested || this.#blind) this.link.destroy()
       else this.#exchange.stalled()
     } else if (this.#mode === DISCARD && this.link.unsent > 0 && this.link.unsent !== this.#unsent) {
       // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
@@ -349,7 +353,7 @@ export class Client extends Timed implements LinkOwner {
 
   onDrain(): void {
     if (this.#mode === DISCARD) return
-    this.#wait(this.#mode === AHEAD || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
+    this.#wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange?.upstream?.link.resume()
     if (this.#mode === HEAD) this.pump()
   }

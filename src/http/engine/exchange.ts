@@ -295,6 +295,9 @@ export class Exchange {
     return this.client.port.core.pool(this.#forward!.upstream)
   }
 
+  /** The answer's head has been sent. */
+  get begun(): boolean { return this.#headSent }
+
   /** Nothing came from the client, or the queue did not move, for as long as allowed. */
   stalled(): void {
     // The handler's own work has its own limits.

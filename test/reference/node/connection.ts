@@ -41,6 +41,9 @@ export class Connection {
     return this.#context.draining || this.#closing || (this.#full && this.#waiting.length === 0)
   }
 
+  /** The client's next request has a body that nobody reads yet: reading has stopped, and with it the view of whether the client is still there. */
+  get blind(): boolean { return this.#waiting.at(-1)?.receiving === true }
+
   /** Takes a request whose head is complete. */
   add(exchange: Exchange): void {
     if (this.#closing || this.#full || this.#refusal !== undefined) return

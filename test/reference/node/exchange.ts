@@ -41,6 +41,8 @@ export class Exchange implements AppEvents {
   #sentAt = 0
   /** Since when the client has not taken what was written; 0: it has. */
   #blockedAt = 0
+  /** When the app last sent something. */
+  #movedAt = 0
   #polledAt: number
 
   constructor(context: Context, connection: Connection, request: IncomingMessage, response: ServerResponse, early?: Buffer) {
@@ -162,6 +164,7 @@ export class Exchange implements AppEvents {
     response.socket?.cork()
     response.writeHead(status, head.statusText, headers as never)
     this.#status = status
+    this.#movedAt = at
     process.nextTick(this.#flush, response.socket)
     this.#addedMs += this.#context.now() - at
   }
@@ -173,6 +176,7 @@ export class Exchange implements AppEvents {
   }
 
   data(chunk: Buffer): boolean {
+    this.#movedAt = this.#context.now()
     if (this.#response.write(chunk)) return true
     this.#blockedAt = this.#context.now()
     return false
@@ -240,6 +244,8 @@ export class Exchange implements AppEvents {
   #overdue(now: number): Reason | undefined {
     const { idleTimeout, upstreamTimeout } = this.#context.limits
     const idle = (since: number): boolean => idleTimeout > 0 && now - since > idleTimeout
+    // An answer may take its time, but not while a body stalls behind it: its client may have left long ago.
+    if (this.#status !== 0 && this.#connection.blind && idle(this.#movedAt)) return 'request_timeout'
     if (this.#blockedAt > 0) return idle(this.#blockedAt) ? 'client_aborted' : undefined
     const call = this.#call
     if (call === undefined) return undefined
