@@ -362,8 +362,7 @@ function putChunk(link: Client['link'], bytes: Buffer, from: number, spans: read
   for (let at = 0; at < spans.length; at += 2) size += spans[at + 1]! - spans[at]!
   if (size === 0) return
   link.put(`${size.toString(16)}\r\n`)
-  for (let at = 0; at < spans.length; at += 2) link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!)
-  link.put('\r\n')
+  for (let at = 0; at < spans.length; at += 2) link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!, at + 2 === spans.length ? '\r\n' : '')
 }
 
 /** The handler's reply for a failure, or a bare one if the handler fails at that. */

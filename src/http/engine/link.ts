@@ -62,23 +62,23 @@ export class Link {
   /** Adds latin1 text to the next write. */
   put(text: string): void { this.#text += text }
 
-  /** Adds bytes to the next write; they are copied. */
-  putBytes(bytes: Buffer, from: number, to: number): void {
+  /** Adds bytes, and latin1 text behind them, to the next write; they are copied. */
+  putBytes(bytes: Buffer, from: number, to: number, tail = ''): void {
     const size = to - from
-    if (size === 0) return
     if (this.#text.length + size <= SMALL) {
-      this.#text += bytes.toString('latin1', from, to)
+      this.#text += bytes.toString('latin1', from, to) + tail
       return
     }
     if (this.socket.destroyed || this.#ended) return
     let out = lease()
-    if (this.#text.length + size > out.length) this.flush()
-    if (size > out.length) out = Buffer.allocUnsafeSlow(size)
+    if (this.#text.length + size + tail.length > out.length) this.flush()
+    if (size + tail.length > out.length) out = Buffer.allocUnsafeSlow(size + tail.length)
     const at = this.#text === '' ? 0 : out.write(this.#text, 0, 'latin1')
     this.#text = ''
     bytes.copy(out, at, from, to)
+    if (tail !== '') out.write(tail, at + size, 'latin1')
     this.#leases.push(out)
-    this.socket.write(out.subarray(0, at + size), this.#written)
+    this.socket.write(out.subarray(0, at + size + tail.length), this.#written)
   }
 
   /** Writes what was put. */
