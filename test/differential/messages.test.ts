@@ -8,13 +8,14 @@ import { DOUBTFUL, GOOD } from './messages.ts'
 
 const whole = (messages: readonly string[]): Buffer[][] => messages.map((message) => [Buffer.from(message, 'latin1')])
 
-async function both(messages: readonly string[]) {
-  const [reference, engine] = await Promise.all([observeAll(startTransport, messages.map(byLine)), observeAll(startEngine, whole(messages))])
+/** @param patience milliseconds; costs time only where a message is incomplete, and must be long enough for a busy machine */
+async function both(messages: readonly string[], patience = 500) {
+  const [reference, engine] = await Promise.all([observeAll(startTransport, messages.map(byLine), () => patience), observeAll(startEngine, whole(messages), () => patience)])
   return messages.map((message, at) => ({ message, reference: reference[at]!, engine: engine[at]! }))
 }
 
 t.test('what is well-formed passes whole, as through the reference', async (t) => {
-  for (const { message, reference, engine } of await both(GOOD)) {
+  for (const { message, reference, engine } of await both(GOOD, 10_000)) {
     t.equal(fault(message, reference, engine), undefined, JSON.stringify(message))
     t.same(engine.requests, reference.requests)
     t.ok(engine.statuses.includes(200), 'and is answered')
