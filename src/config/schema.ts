@@ -135,7 +135,7 @@ export const configSchema = v.strictObject({
   tokens: field(v.pipe(v.array(tokenSource), v.minLength(1)), [{ header: 'Authorization', scheme: 'Bearer' }], 'Where tokens are taken from.'),
   identity: v.optional(v.strictObject({
     headers: field(v.record(headerName, identityHeader), { 'X-User-Id': { claim: 'sub' } }, 'Header to claim. Each is stripped from every request first, in any spelling.'),
-    forwardToken: field(v.boolean(), false, 'Leave the token in the request for the app.'),
+    forwardToken: field(v.boolean(), false, 'Leave the token in the request for the app: also where the sidecar did not verify it (anonymous routes, audit mode).'),
     alsoStrip: field(v.array(headerName), [], 'Further headers to strip from every request and response.'),
   }), {}),
   rules: v.pipe(v.optional(v.array(rule)), about('First match wins; no match is a denial. No rules at all: every path needs a valid token.')),
