@@ -1,4 +1,4 @@
-/** Attacks that are not in the catalogue: N1-N13, of our own. Over every transport. */
+/** Attacks that are not in the catalogue: N1-N14, of our own. Over every transport. */
 import t, { type Test } from 'tap'
 import { answers, chunked, reply, startApp } from '../helpers/app.ts'
 import { connect, exchange, request } from '../helpers/raw.ts'
@@ -149,6 +149,16 @@ for (const [name, start] of transports) {
       await impatient.finished(1)
       t.same(impatient.seen.decided.map((head) => head.target), ['/1'])
       await impatient.close()
+    })
+
+    t.test('N14 a client ends in the middle of its next head while an answer stalls: noticed at once', async (t) => {
+      app.answer(async (_, connection) => { await connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345') })
+      const client = await connect(proxy.address)
+      await client.send(request('GET /1'), 'GET /2 HT')
+      await client.until((bytes) => bytes.includes('12345'))
+      client.end()
+      t.match((await proxy.finished(1))[0]!.outcome, { status: 200, failed: 'client_aborted' })
+      client.destroy()
     })
 
     t.test('N12 one client\'s bytes never reach another: interleaved bodies and answers over few connections to the app', async (t) => {

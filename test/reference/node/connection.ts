@@ -66,6 +66,11 @@ export class Connection {
    * Bytes that are no request, a head that takes too long, or (`client_aborted`) an end in the middle of a message: one answer in its turn, then close.
    */
   refuse(reason: Reason): void {
+    // The end came in the middle of a further message, while an answer is on its way: the client is gone, as one that ends between two is.
+    if (reason === 'client_aborted' && this.#active !== undefined) {
+      this.socket.destroy()
+      return
+    }
     const last = this.#waiting.at(-1) ?? this.#active
     // It is in the body of a request that came before.
     if (last?.receiving === true) return last.spoil(reason)
