@@ -136,17 +136,25 @@ function onread(link: () => Link): { buffer: Buffer, callback: (length: number) 
 export function adopt(accepted: Socket, owner: LinkOwner): Link {
   const internals = accepted as unknown as Internals
   const handle = internals._handle
-  if (typeof handle?.readStart !== 'function') {
-    const link = new Link(accepted, owner, true)
-    accepted.on('data', (bytes: Buffer) => { if (!link.deliver(bytes, bytes.length)) accepted.pause() })
-    return link
-  }
+  if (typeof handle?.readStart !== 'function') return byEvents(accepted, owner)
   internals._handle = null
+  // Without its handle this only corrects the server's count.
+  accepted.destroy()
+  return around(handle, owner)
+}
+
+// Functions of their own, so that what a socket keeps alive does not keep the accepted one alive.
+
+function around(handle: object, owner: LinkOwner): Link {
   let link: Link
   const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true, onread: onread(() => link) } as object)
   link = new Link(socket, owner, true)
-  // Without its handle this only corrects the server's count.
-  accepted.destroy()
+  return link
+}
+
+function byEvents(socket: Socket, owner: LinkOwner): Link {
+  const link = new Link(socket, owner, true)
+  socket.on('data', (bytes: Buffer) => { if (!link.deliver(bytes, bytes.length)) socket.pause() })
   return link
 }
 
