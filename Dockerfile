@@ -19,7 +19,7 @@ COPY --from=build /rootfs/app /rootfs/app
 
 FROM scratch
 COPY --from=root /rootfs /
-ENV PATH=/usr/local/bin:/usr/sbin NODE_ENV=production MALLOC_ARENA_MAX=1
+ENV PATH=/usr/local/bin:/usr/sbin NODE_ENV=production
 WORKDIR /app
 USER 65532:65532
 # The sidecar may read its own code, its configuration and its network namespace; it may use the network. No writes, no child

@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   const checks = new Map<string, Record<string, string>>()
   const footprints = new Map<string, Footprint>()
   try {
-    if (wanted('memory')) for (const peer of peers) footprints.set(peer.name, await footprint(peer, oneToken()))
+    if (wanted('memory')) for (const peer of peers.filter(({ checks }) => checks)) footprints.set(peer.name, await footprint(peer, oneToken()))
     for (const [name, { idle, tokens, bodies, connections, start }] of footprints) {
       console.log(`${name.padEnd(20)} start ${round(start)} ms; anonymous (resident) MiB: idle ${round(idle.anon, 1)} (${round(idle.rss)}), tokens ${round(tokens.anon, 1)} (${round(tokens.rss)}), bodies ${round(bodies.anon, 1)} (${round(bodies.rss)}), 1,000 connections ${round(connections.anon, 1)} (${round(connections.rss)})`)
     }

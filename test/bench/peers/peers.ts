@@ -98,8 +98,7 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
 /** Starts a command pinned to a CPU and waits for its port. */
 export async function startOn(cpu: number, port: number, command: readonly string[], name: string): Promise<ChildProcess> {
   const log = openSync(`${WORK}log/${name.replaceAll(/\W+/g, '-')}.txt`, 'a')
-  // As in the image's ENV; nobody else here minds it.
-  const child = spawn('taskset', ['-c', String(cpu), ...command], { cwd: WORK, stdio: ['ignore', log, log], env: { ...process.env, MALLOC_ARENA_MAX: '1' } })
+  const child = spawn('taskset', ['-c', String(cpu), ...command], { cwd: WORK, stdio: ['ignore', log, log] })
   await listening(port, child)
   return child
 }
