@@ -47,8 +47,10 @@ async function paced(running: Running): Promise<Sample> {
   return { ...found, cpu: (cpuTicks(pids) - before) * 10_000 / found.requests, rps: found.requests / seconds, foreign: NaN }
 }
 
-async function measure(running: readonly Running[]): Promise<Map<string, Map<string, Sample[]>>> {
-  const results = new Map<string, Map<string, Sample[]>>()
+type Results = Map<string, Map<string, Sample[]>>
+
+/** @param save called after each row: a bench that is broken off has what it has */
+async function measure(running: readonly Running[], results: Results, save: () => void): Promise<void> {
   const rows = [...ROWS, { name: PACED, tokens: 'tokens-one.txt', path: '/' }].filter(({ name }) => wanted(name))
   for (const row of rows) {
     const peers = running.filter(({ peer }) => peer.checks || !ABOUT_TOKENS.test(row.name))
@@ -63,8 +65,8 @@ async function measure(running: readonly Running[]): Promise<Map<string, Map<str
       const best = all.reduce((a, b) => a.cpu <= b.cpu ? a : b)
       console.log(`${row.name.padEnd(24)} ${name.padEnd(20)} ${round(best.cpu, 1).padStart(7)} us  median ${round(median(all.map(({ cpu }) => cpu)), 1).padStart(7)}  ${round(best.rps).padStart(6)} rps  p50 ${round(best.p50, 2)} p99 ${round(best.p99, 2)} ms${errors > 0 ? `  ${errors} ERRORS` : ''}`)
     }
+    save()
   }
-  return results
 }
 
 async function main(): Promise<void> {
@@ -74,6 +76,12 @@ async function main(): Promise<void> {
   const peers = findPeers(options.peers).filter(({ name }) => options.only === undefined || options.only.split(',').some((word) => name.includes(word)))
   const app = await startApp()
   const running: Running[] = []
+  process.once('SIGTERM', () => {
+    for (const { child } of running) child.kill()
+    app.kill()
+    process.exit(1)
+  })
+  const results: Results = new Map()
   const checks = new Map<string, Record<string, string>>()
   const footprints = new Map<string, Footprint>()
   try {
@@ -84,12 +92,14 @@ async function main(): Promise<void> {
     for (const peer of peers) running.push(await startPeer(peer))
     for (const { peer } of running) if (peer.checks) checks.set(peer.name, await check(peer, keys))
     printChecks(peers, checks)
-    const results = await measure(running)
-    const plain = Object.fromEntries([...results].map(([row, samples]) => [row, Object.fromEntries(samples)]))
-    writeFileSync(`${WORK}results.json`, JSON.stringify({ checks: Object.fromEntries(checks), footprints: Object.fromEntries(footprints), rows: plain }, undefined, 2))
-    const page = markdownPage(results, footprints, checks)
-    console.log(`\n${page.summary}`)
-    if (options.page || (options.peers && options.rows === undefined && options.only === undefined)) writeFileSync(`${ROOT}docs/benchmarks.md`, page.markdown)
+    const save = (): void => {
+      const plain = Object.fromEntries([...results].map(([row, samples]) => [row, Object.fromEntries(samples)]))
+      writeFileSync(`${WORK}results.json`, JSON.stringify({ checks: Object.fromEntries(checks), footprints: Object.fromEntries(footprints), rows: plain }, undefined, 2))
+      if (options.page || (options.peers && options.rows === undefined && options.only === undefined)) writeFileSync(`${ROOT}docs/benchmarks.md`, markdownPage(results, footprints, checks).markdown)
+    }
+    await measure(running, results, save)
+    save()
+    console.log(`\n${markdownPage(results, footprints, checks).summary}`)
   } finally {
     for (const { child } of running) await stop(child)
     await stop(app)
