@@ -4,11 +4,12 @@
 import t from 'tap'
 import { startEngine } from '../../src/http/engine/start.ts'
 import { startTransport } from '../reference/node/start-transport.ts'
+import { seedOf } from '../helpers/seed.ts'
 import { compareAll } from './compare.ts'
 import { DOUBTFUL, GOOD } from './messages.ts'
 import { cut, generator, mutate } from './mutate.ts'
 
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000)
+const seed = seedOf('SEED')
 const runs = Number(process.env['FUZZ_RUNS'] ?? 1_000)
 
 t.test(`${runs} mutated messages, seed ${seed}`, async (t) => {

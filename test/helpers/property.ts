@@ -1,8 +1,9 @@
 /** Property tests whose seed is printed: `FC_SEED=N FC_RUNS=N` repeats a run, or makes it longer. */
 import * as fc from 'fast-check'
 import type { Test } from 'tap'
+import { seedOf } from './seed.ts'
 
-const seed = Number(process.env['FC_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const seed = seedOf('FC_SEED')
 const longer = Number(process.env['FC_RUNS'] ?? 0)
 
 /**

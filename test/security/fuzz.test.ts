@@ -2,12 +2,13 @@
  * Random and mutated bytes at the listener, and from the app, for a bounded time: no crash, no hang, no leak; nothing at the app that was not decided,
  * nothing at the client that is not well formed. `FUZZ_SEED=N FUZZ_MS=N` repeats a run, or makes it longer.
  */
+import { seedOf } from '../helpers/seed.ts'
 import t, { type Test } from 'tap'
 import { answers, chunked, reply, startApp } from '../helpers/app.ts'
 import { connect, exchange, readResponse, request, type RawClient } from '../helpers/raw.ts'
 import { MARK, startProxy, transports } from '../helpers/transports.ts'
 
-const SEED = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const SEED = seedOf('FUZZ_SEED')
 const DURATION = Number(process.env['FUZZ_MS'] ?? 2500)
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 
