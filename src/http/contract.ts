@@ -126,6 +126,6 @@ export interface Transport {
 
 /**
  * Starts a transport.
- * @throws an Error with `code` (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`) and the address in its message when a listener cannot be bound; then none is left bound
+ * @throws an Error with `code` (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`) and the address in its message and as `address` when a listener cannot be bound; then none is left bound
  */
 export type StartTransport = (listeners: readonly Listener[], handler: Handler, limits: TransportLimits) => Promise<Transport>

@@ -60,7 +60,8 @@ const BIND_HINTS: Readonly<Record<string, string>> = {
   EACCES: 'not permitted; ports below 1024 need a privilege, choose a higher one',
 }
 
-function explained(what: string, error: NodeJS.ErrnoException): Error {
+/** @param error of StartTransport: its `address` is the one that could not be bound */
+function explained(what: string, error: NodeJS.ErrnoException & { readonly address?: string }): Error {
   const hint = BIND_HINTS[error.code ?? '']
-  return hint === undefined ? error : new Error(`${what}: cannot listen: ${error.message}: ${hint}.`, { cause: error })
+  return hint === undefined ? error : new Error(`${what}: cannot listen on ${error.address ?? 'its address'}: ${hint}.`, { cause: error })
 }

@@ -36,7 +36,8 @@ async function listen(listener: Listener, onConnection: (socket: net.Socket) => 
     await once(server, 'listening')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw Object.assign(new Error(`cannot listen on ${formatAddress(listener.bind)}: ${(error as Error).message}`, { cause: error }), { code })
+    const address = formatAddress(listener.bind)
+    throw Object.assign(new Error(`cannot listen on ${address}: ${(error as Error).message}`, { cause: error }), { code, address })
   }
   // Accepting can fail later (out of file descriptors): those connections are lost, the listener is not.
   server.on('error', () => {})
