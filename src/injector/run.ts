@@ -204,9 +204,10 @@ export async function startController(completed: Completed, { log, clock = syste
     metrics,
     async stop() {
       draining = true
-      await (await server)?.close(options.shutdown.delay, options.shutdown.grace)
+      // First no more chores: one who leaves must not write again what an uninstall has just deleted, or a successor makes anew. Reviews go on.
       for (const cancel of timers) cancel()
       for (const queue of [work, namespaces]) queue.stop()
+      await (await server)?.close(options.shutdown.delay, options.shutdown.grace)
       for (const informer of informers) informer.stop()
       await health.close()
       await kube.close()

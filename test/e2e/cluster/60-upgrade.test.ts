@@ -96,7 +96,12 @@ async function upgrade(cluster: Cluster) {
       return found
     }, 60)
     t.equal(pod.spec.initContainers[0].name, 'sidegate', 'and pods get their sidecar again')
-    t.equal((await stage.agent.call(`http://shop.${APPS}.svc/orders`)).status, 401)
+    // The pod is ready a moment before the Service leads to it.
+    await eventually(async () => {
+      const { status } = await stage.agent.call(`http://shop.${APPS}.svc/orders`)
+      if (status !== 401) throw new Error(`the Service answers ${status}`)
+    }, 30)
+    t.pass('and the Service answers 401')
   })
 }
 
