@@ -2,18 +2,15 @@
  * One request and its response, from the complete head to the end: asks the handler, sends the request to the app, brings the response
  * back, or fails. It is a plain object of one connection pair; both connections call it, neither knows the other.
  */
-import { builtin } from '../../lib/builtin.ts'
 import { REASONS, type Reason } from '../../telemetry/reason.ts'
 import type { Forward, Handler, Reply, RequestHead, Verdict } from '../contract.ts'
 import { FrameWatch } from '../frame-watch.ts'
+import { STATUS_TEXT } from '../status-text.ts'
 import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
 import { requestText, responseText, trailersText } from './head.ts'
 import type { Parser } from './llhttp.ts'
 import type { Upstream } from './upstream.ts'
-
-// Not by `import`: see lib/builtin.ts.
-const { STATUS_CODES } = builtin('node:http')
 
 /** RFC 9110 section 9.2.2, without TRACE, which never comes this far. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'QUERY', 'PROPFIND'])
@@ -371,6 +368,6 @@ export function refuse(handler: Handler, reason: Reason, head: RequestHead | und
     return handler.refuse(reason, peer, head, verdict)
   } catch {
     const status = REASONS[reason].status || 500
-    return { kind: 'reply', status, headers: ['Content-Type', 'text/plain'], body: `${STATUS_CODES[status]}\n` }
+    return { kind: 'reply', status, headers: ['Content-Type', 'text/plain'], body: `${STATUS_TEXT[status]}\n` }
   }
 }

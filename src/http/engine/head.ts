@@ -3,14 +3,11 @@
  * a header of the verdict that the request did not have must be a token and a value without control characters or characters beyond
  * latin1, which the encoding would cut into something else (U+010D into CR).
  */
-import { builtin } from '../../lib/builtin.ts'
 import type { Forward, Reply, RequestHead } from '../contract.ts'
 import { isHopByHop } from '../hop-by-hop.ts'
+import { STATUS_TEXT } from '../status-text.ts'
 import { CHUNKED, LENGTH, hasToken, type Framing } from './framing.ts'
 import type { Parser } from './llhttp.ts'
-
-// Not by `import`: see lib/builtin.ts.
-const { STATUS_CODES } = builtin('node:http')
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -110,7 +107,7 @@ function httpDate(): string {
 export function replyText(reply: Reply, method: string, close: boolean): string {
   const { status, headers } = reply
   const body = Buffer.from(reply.body, 'utf8')
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
+  let text = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
   for (let at = 0; at < headers.length; at += 2) {
     if (TOKEN.test(headers[at]!) && VALUE.test(headers[at + 1]!)) text += `${headers[at]}: ${headers[at + 1]}\r\n`
   }
