@@ -168,7 +168,8 @@ export const configSchema = v.strictObject({
   }), {}),
   log: v.optional(v.strictObject({
     level: field(v.picklist(['debug', 'info', 'warn', 'error']), 'info', 'Log level.'),
-    allowed: field(v.pipe(v.number(), v.minValue(0), v.maxValue(1)), 0, 'Share of passed requests to log, 0 to 1. Denials are always logged.'),
+    allowed: field(v.pipe(v.number(), v.minValue(0), v.maxValue(1)), 0, 'Share of passed requests to log, 0 to 1.'),
+    deniedPerSecond: field(count, 50, 'Lines a second about denied, audited and failed requests, for each reason; ten times as many at once. The rest is counted and told once a second. 0: no bound.'),
     subject: field(v.picklist(['plain', 'hashed', 'off']), 'hashed', 'How the subject appears in logs.'),
   }), {}),
   realm: field(v.pipe(v.string(), v.regex(/^[\x20\x21\x23-\x5b\x5d-\x7e]*$/, 'must be printable ASCII without quote or backslash')), '', 'Realm of the challenge.'),

@@ -15,6 +15,7 @@ import { isHopByHop, nominated } from '../http/hop-by-hop.ts'
 import { readTarget } from '../http/path.ts'
 import { ruleName } from '../policy/rules.ts'
 import { systemClock } from '../lib/clock.ts'
+import { createLineLimit } from '../telemetry/line-limit.ts'
 import { createLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { isDenial, REASONS, type Reason } from '../telemetry/reason.ts'
@@ -46,8 +47,10 @@ interface Explained {
 export async function explain(config: Config, request: ExplainRequest, waitMs: number): Promise<Explained> {
   const head = headOf(config, request)
   const silent = createLog({ level: 'error', sink: (bytes, done) => { setImmediate(done, null, bytes.length) } })
+  const metrics = createMetrics()
+  const limit = createLineLimit({ log: silent, metrics })
   const listeners = [head.listener]
-  const runtime: Runtime = await compileRuntime(config, { log: silent, metrics: createMetrics(), clock: systemClock, pool: createIssuerPool({ log: silent }), listeners, current: () => runtime })
+  const runtime: Runtime = await compileRuntime(config, { log: silent, limit, metrics, clock: systemClock, pool: createIssuerPool({ log: silent }), listeners, current: () => runtime })
   try {
     const missing = request.token === undefined ? [] : await keysWithin(runtime, waitMs)
     const decided = await runtime.handler.decide(head) as Decided

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Principal } from '../auth/types.ts'
 import type { Config } from '../config/schema.ts'
 import type { Outcome, RequestHead } from '../http/contract.ts'
+import type { LineLimit } from '../telemetry/line-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics, Series } from '../telemetry/metrics.ts'
 import { REASONS, type Reason } from '../telemetry/reason.ts'
@@ -20,6 +21,8 @@ export interface Observer {
 
 interface ObserverOptions {
   readonly log: Log
+  /** Bounds the lines about requests that went wrong; outlasts the configuration, as a flood does. */
+  readonly limit: LineLimit
   readonly metrics: Metrics
   readonly settings: Config['log']
   readonly random?: () => number
@@ -28,7 +31,7 @@ interface ObserverOptions {
 const PATH_SHOWN = 256
 
 /** Makes the observer of one configuration. Counters live in `metrics` and outlast it. */
-export function createObserver({ log, metrics, settings, random = Math.random }: ObserverOptions): Observer {
+export function createObserver({ log, limit, metrics, settings, random = Math.random }: ObserverOptions): Observer {
   const count = createDecisionCounter(metrics)
   const added = metrics.histogram('sidegate_added_seconds')
   const inFlight = metrics.series('sidegate_in_flight')
@@ -53,6 +56,12 @@ export function createObserver({ log, metrics, settings, random = Math.random }:
     }
   }
 
+  /** A request went wrong. Its line is built, which hashes, only if it is written. */
+  function warn(head: RequestHead | undefined, peer: string, decision: Decision, outcome: Outcome | undefined): void {
+    if (!log.enabled('warn') || !limit.admits(decision.ruling, outcome?.failed ?? decision.reason, settings.deniedPerSecond)) return
+    log.warn('request', line(head, peer, decision, outcome))
+  }
+
   return {
     decided(decision) {
       count(decision.ruling, decision.reason, decision.rule).value++
@@ -65,13 +74,13 @@ export function createObserver({ log, metrics, settings, random = Math.random }:
       if (outcome.failed !== undefined) metrics.series('sidegate_exchange_failures_total', outcome.failed).value++
       // A client that goes away is its own business; an app that fails is the operator's.
       const worth = decision.ruling !== 'allow' || (outcome.failed !== undefined && outcome.failed !== 'client_aborted')
-      if (worth) log.warn('request', line(head, head.peer, decision, outcome))
+      if (worth) warn(head, head.peer, decision, outcome)
       else if (settings.allowed > 0 && random() < settings.allowed) log.info('request', line(head, head.peer, decision, outcome))
     },
     refused(reason, peer, head) {
       const decision: Decision = { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, issuer: undefined, detail: undefined }
       count('deny', reason, NO_RULE).value++
-      log.warn('request', line(head, peer, decision, undefined))
+      warn(head, peer, decision, undefined)
     },
   }
 }

@@ -15,6 +15,7 @@ import { compileForwarding } from '../http/forwarded.ts'
 import { createReplies, type MakeReply } from '../http/reply.ts'
 import { compileRules } from '../policy/rules.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { LineLimit } from '../telemetry/line-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createDecide } from './decide.ts'
@@ -25,6 +26,7 @@ import { createObserver, type Observer } from './observe.ts'
 /** What outlives a configuration. */
 export interface Shared {
   readonly log: Log
+  readonly limit: LineLimit
   readonly metrics: Metrics
   readonly clock: Clock
   readonly pool: IssuerPool
@@ -92,10 +94,10 @@ function keysMissing(policy: Config['readiness'], states: Readonly<Record<string
   return missing.map(([name, { lastError }]) => `issuer ${name} has no keys${lastError === undefined ? ' yet' : `: ${lastError}`}`)
 }
 
-function createHandler(config: Config, authenticator: Authenticator, { listeners, log, metrics, current }: Shared): Handler {
+function createHandler(config: Config, authenticator: Authenticator, { listeners, log, limit, metrics, current }: Shared): Handler {
   const upstreams = new Map<Listener, Address>(listeners.map((listener, i) => [listener, config.listeners[i]!.upstream]))
   const replies = createReplies(config.realm)
-  const observer = createObserver({ log, metrics, settings: config.log })
+  const observer = createObserver({ log, limit, metrics, settings: config.log })
   const stripped = metrics.series('sidegate_identity_stripped_total')
   const decide = createDecide({
     mode: config.mode,

@@ -7,6 +7,7 @@ import type { Config } from '../config/schema.ts'
 import { formatAddress } from '../config/values.ts'
 import type { Address, Listener, StartTransport } from '../http/contract.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import { createLineLimit } from '../telemetry/line-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createBinder, needsRestart } from './addresses.ts'
@@ -50,8 +51,9 @@ export interface SidecarOptions {
  */
 export async function startSidecar(config: Config, { log, metrics, startTransport, clock = systemClock }: SidecarOptions): Promise<Sidecar> {
   const pool = createIssuerPool({ log, clock })
+  const limit = createLineLimit({ log, metrics, clock })
   const listeners: Listener[] = config.listeners.map(({ bind, upstream }) => ({ bind, upstream }))
-  const shared = { log, metrics, clock, pool, listeners, current: () => runtime }
+  const shared = { log, limit, metrics, clock, pool, listeners, current: () => runtime }
   let runtime: Runtime = await compileRuntime(config, shared)
   let applying: Promise<unknown> = Promise.resolve()
   let draining = false
@@ -131,6 +133,7 @@ export async function startSidecar(config: Config, { log, metrics, startTranspor
       stopCollecting()
       await Promise.all([health?.close(0, 1_000), admin?.close(0, 0)])
       runtime.dispose()
+      limit.tell()
     },
   }
 }

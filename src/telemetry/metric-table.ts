@@ -36,6 +36,7 @@ const rows = {
   sidegate_ready: gauge('1 while /readyz says ready.'),
   sidegate_exposed_ports: gauge('App ports that listen beyond loopback, where a client can reach them without the sidecar.'),
   sidegate_log_dropped_total: counter('Log lines lost because the reader was too slow or the disk full.'),
+  sidegate_log_suppressed_total: counter('Lines about requests that were not written because of log.deniedPerSecond; decisions are counted all the same.', 'reason'),
   sidegate_uncaught_errors_total: counter('Errors that reached the top of the process and were survived. Each is a bug: please report it.'),
   sidegate_admissions_total: counter('Controller: pods seen by the webhook, by outcome (injected, unchanged, skipped, refused, unprepared, malformed).', 'outcome'),
   sidegate_admission_seconds: { type: 'histogram', labels: ['status'], help: 'Controller: time to answer an admission review, by HTTP status.', buckets: [0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5] },

@@ -60,7 +60,7 @@ t.test('the subject is plain, hashed or off', async (t) => {
   t.same(subjects(), [createHash('sha256').update('corp\0bob@corp.example').digest('hex').slice(0, 16), undefined, 'bob@corp.example'])
 })
 
-t.test('denials are always logged, passes by their share; with rule, issuer, kid and trace id', async (t) => {
+t.test('denials are logged, passes by their share; with rule, issuer, kid and trace id', async (t) => {
   const { ask, issuer, lines } = await stage(t, { log: { allowed: 0 }, rules: [{ name: 'admin', match: { path: '/admin' }, require: { roles: ['admin'] } }, { name: 'any', match: { path: '/**' }, require: {} }] })
   const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
   const token = await issuer.sign({ sub: 'bob' })
@@ -68,6 +68,33 @@ t.test('denials are always logged, passes by their share; with rule, issuer, kid
   await ask('GET /admin', token, [`traceparent: 00-${trace}-00f067aa0ba902b7-01`])
   await until(() => lines.some(({ msg }) => msg === 'request'))
   t.match(lines.filter(({ msg }) => msg === 'request'), [{ verdict: 'deny', reason: 'role_missing', rule: 'admin', issuer: 'corp', kid: issuer.keys[0]!.kid, trace_id: trace, path: '/admin', method: 'GET', status: 403, peer: '127.0.0.1' }])
+})
+
+t.test('A13: a flood of refused requests does not flood the log: so many lines a second and reason, the rest is counted', async (t) => {
+  const config = { log: { deniedPerSecond: 2 }, rules: [{ name: 'any', match: { path: '/**' }, require: {} }] }
+  const { ask, issuers, lines, metric, close, address, apply } = await stage(t, config)
+  const of = (kind: string, why: string) => lines.filter(({ msg, reason }) => msg === kind && reason === why)
+  const flood = async (n: number) => {
+    const connection = await connect(address)
+    await connection.send('GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a.b.c\r\n\r\n'.repeat(n))
+    const refused = () => connection.received().toString('latin1').split('HTTP/1.1 401').length - 1
+    await until(() => refused() === n, 20_000, () => `${refused()} of ${n} answers`)
+    connection.destroy()
+  }
+  const asked = () => metric('sidegate_decisions_total{verdict="deny",reason="token_malformed",rule="any"}')
+  const began = performance.now()
+  await flood(300)
+  await ask('GET /x')
+  await until(() => of('request', 'token_missing').length === 1)
+  await apply({ issuers, ...config, realm: 'another' })
+  await flood(300)
+  t.equal(asked(), 600, 'every decision is counted')
+  await close()
+  const written = of('request', 'token_malformed').length
+  const told = of('requests not logged', 'token_malformed').reduce((sum, { count }) => sum + Number(count), 0)
+  const most = 20 + 2 * (performance.now() - began) / 1000
+  t.ok(written >= 20 && written <= most, `${written} lines of at most ${Math.floor(most)}: a reload does not begin the burst anew`)
+  t.equal(written + told, 600, 'no request is lost silently')
 })
 
 t.test('W3C trace context is passed on as it came', async (t) => {

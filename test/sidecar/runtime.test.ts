@@ -3,6 +3,7 @@ import { compileRuntime, type Runtime } from '../../src/sidecar/runtime.ts'
 import type { Reply, RequestHead } from '../../src/http/contract.ts'
 import { mintKey } from '../../src/demo/issuer.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { createLineLimit } from '../../src/telemetry/line-limit.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { metricOf, parsed } from '../helpers/sidecar.ts'
@@ -19,7 +20,7 @@ async function compiled(t: Test) {
   const metrics = createMetrics()
   const listener = { bind: { host: '127.0.0.1', port: 15001 }, upstream: { host: '127.0.0.1', port: 8080 } }
   const inForce: { runtime?: Runtime } = {}
-  const shared = { log, metrics, clock: systemClock, pool: createIssuerPool({ log }), listeners: [listener], current: () => inForce.runtime! }
+  const shared = { log, limit: createLineLimit({ log, metrics }), metrics, clock: systemClock, pool: createIssuerPool({ log }), listeners: [listener], current: () => inForce.runtime! }
   const config = (fields: Record<string, unknown> = {}) => parsed({
     issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { inline: { keys: [key.jwk] } } }],
     listeners: [{ bind: '127.0.0.1:15001', upstream: '127.0.0.1:8080' }],
