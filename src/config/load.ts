@@ -1,5 +1,5 @@
 /** A configuration from a file: read, parsed, validated, with every problem and its line. */
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { parseText } from './parse.ts'
 import type { Problem } from './problem.ts'
 import { validateConfig, type Checked } from './validate.ts'
@@ -14,7 +14,7 @@ export type Overlay = (raw: unknown) => unknown
 export async function loadConfig(file: string, overlay?: Overlay): Promise<Checked> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = readFileSync(file, 'utf8')
   } catch (error) {
     return unreadable(error as NodeJS.ErrnoException)
   }

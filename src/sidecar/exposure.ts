@@ -2,13 +2,16 @@
  * Looks in the pod's own network namespace for an app port that listens beyond loopback: there a client reaches the app without
  * the sidecar, unless a NetworkPolicy forbids it (attack A11). Containers of a pod share the namespace, so /proc/net shows the app's sockets.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Address } from '../http/contract.ts'
 import { formatAddress, isLoopback } from '../config/values.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 const LISTEN = '0A'
+/** Not from node:fs/promises, which loads readline and the watchers with it. */
+const read = promisify(readFile)
 
 /**
  * Reads the listening sockets out of a /proc/net/tcp or tcp6 table.
@@ -63,7 +66,7 @@ interface ExposureOptions {
 }
 
 /** Looks every half minute, and says so once when an app port opens beyond loopback or closes again. */
-export function watchExposure({ targets, log, metrics, readTable = (path) => readFile(path, 'latin1'), everyMs = 30_000 }: ExposureOptions): Exposure {
+export function watchExposure({ targets, log, metrics, readTable = (path) => read(path, 'latin1'), everyMs = 30_000 }: ExposureOptions): Exposure {
   let exposed: readonly Address[] = []
   let said = ''
   const gauge = metrics.series('sidegate_exposed_ports')

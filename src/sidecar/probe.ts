@@ -6,6 +6,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.ts'
 import { formatAddress } from '../config/values.ts'
+import { builtin } from '../lib/builtin.ts'
 
 export type ProbeTarget = Config['probes'][string]
 
@@ -130,7 +131,7 @@ async function open(target: ProbeTarget, signal: AbortSignal): Promise<Socket> {
   const { host, port } = target.address
   const name = target.host?.replace(/:\d+$/, '')
   const socket: Socket = target.type === 'https'
-    ? (await import('node:tls')).connect({ host, port, rejectUnauthorized: false, ...(name !== undefined && isIP(name) === 0 && { servername: name }) })
+    ? builtin('node:tls').connect({ host, port, rejectUnauthorized: false, ...(name !== undefined && isIP(name) === 0 && { servername: name }) })
     : connectTcp({ host, port })
   const abort = () => socket.destroy(new Error('timed out'))
   signal.addEventListener('abort', abort, { once: true })

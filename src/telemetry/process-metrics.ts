@@ -1,6 +1,5 @@
 /** Metrics about the process itself, read when somebody scrapes. */
 import { readdirSync } from 'node:fs'
-import { performance } from 'node:perf_hooks'
 import type { Metrics } from './metrics.ts'
 
 /**

@@ -6,10 +6,7 @@
  * A parser reads one message at a time and stops after its head and after its end, so that the connection decides what is next.
  * Bodies with a Content-Length never come here: only heads, chunked bodies and their trailers are copied into the parser's memory.
  */
-import { createRequire } from 'node:module'
-
-/** Where undici keeps the build; the tests pin it. */
-export const LLHTTP_WASM = 'undici/lib/llhttp/llhttp_simd-wasm.js'
+import build from 'undici/lib/llhttp/llhttp_simd-wasm.js'
 
 /** The error numbers of llhttp that mean something to us (undici/lib/llhttp/constants.js). */
 const OK = 0
@@ -70,12 +67,18 @@ const callbacks = {
   wasm_on_message_complete: () => current.onEnd(),
 }
 
-const wasm = new WebAssembly.Instance(
-  new WebAssembly.Module(createRequire(import.meta.url)(LLHTTP_WASM) as Uint8Array),
-  { env: callbacks },
-).exports as Exports
-wasm._initialize()
-const base = wasm.malloc(WINDOW)
+let wasm: Exports
+let base = 0
+let methods: readonly string[] = []
+
+/** Compiles the parser, once. Not when the module is loaded: there is no WebAssembly while Node builds a start-up snapshot (decision 0023). */
+export function loadLlhttp(): void {
+  if (base !== 0) return
+  wasm = new WebAssembly.Instance(new WebAssembly.Module(build), { env: callbacks }).exports as Exports
+  wasm._initialize()
+  base = wasm.malloc(WINDOW)
+  methods = methodNames()
+}
 
 let view = Buffer.alloc(0)
 /** The parser's input window. Made anew when the memory has grown, which detaches every older view. */
@@ -93,7 +96,6 @@ function methodNames(): string[] {
   }
   return names
 }
-const METHODS = methodNames()
 
 /** One message parser. Take it by {@link leaseParser}, give it back by {@link releaseParser}. */
 export class Parser {
@@ -115,11 +117,12 @@ export class Parser {
   readonly #pointer: number
 
   constructor(type: number) {
+    loadLlhttp()
     this.type = type
     this.#pointer = wasm.llhttp_alloc(type)
   }
 
-  get method(): string { return METHODS[wasm.llhttp_get_method(this.#pointer)]! }
+  get method(): string { return methods[wasm.llhttp_get_method(this.#pointer)]! }
   get major(): number { return wasm.llhttp_get_http_major(this.#pointer) }
   get minor(): number { return wasm.llhttp_get_http_minor(this.#pointer) }
   /** Body bytes found by the last {@link body}: from, to, from, to ... relative to that call's `from`. Valid until the next call on any parser. */

@@ -7,10 +7,12 @@ import { Client } from './client.ts'
 import { Core, type Port } from './core.ts'
 import { refuse } from './exchange.ts'
 import { replyText } from './head.ts'
+import { loadLlhttp } from './llhttp.ts'
 
 const BACKLOG = 1_024
 
 export const startEngine: StartTransport = async (listeners, handler, limits) => {
+  loadLlhttp()
   const core = new Core(handler, limits)
   const servers: net.Server[] = []
   const ports: Port[] = []
@@ -30,8 +32,7 @@ export const startEngine: StartTransport = async (listeners, handler, limits) =>
 
 async function listen(listener: Listener, onConnection: (socket: net.Socket) => void): Promise<net.Server> {
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, onConnection)
-  const { host, port } = listener.bind
-  server.listen({ host, port, backlog: BACKLOG })
+  bind(server, listener.bind)
   try {
     await once(server, 'listening')
   } catch (error) {
@@ -42,6 +43,17 @@ async function listen(listener: Listener, onConnection: (socket: net.Socket) => 
   // Accepting can fail later (out of file descriptors): those connections are lost, the listener is not.
   server.on('error', () => {})
   return server
+}
+
+/**
+ * Binds without what `listen` loads first: node:dns, to look up what is an address already, and node:cluster with node:child_process and node:dgram, a tenth
+ * of a start. `_listen2` is what `listen` calls in the end, with the same events; it is not documented, so where it is missing, or for a name, `listen` it is.
+ */
+function bind(server: net.Server, { host, port }: Address): void {
+  const family = net.isIPv4(host) ? 4 : host.includes(':') ? 6 : undefined
+  const { _listen2: direct } = server as { _listen2?: (host: string, port: number, family: number, backlog: number, fd: undefined, flags: number) => void }
+  if (direct !== undefined && family !== undefined) direct.call(server, host, port, family, BACKLOG, undefined, 0)
+  else server.listen({ host, port, backlog: BACKLOG })
 }
 
 function accept(port: Port, socket: net.Socket): void {
