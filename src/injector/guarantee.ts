@@ -15,7 +15,10 @@ import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
 import type { Accepted } from './source-config.ts'
 
 export interface GuaranteeOptions {
+  /** For admissions. */
   readonly kube: Kube
+  /** The same for `reconcile`: it may refuse to write while admissions go on. */
+  readonly background: Kube
   readonly copies: Informer<ConfigMap>
   /** Undefined with mode `off`. */
   readonly policies: Informer<NetworkPolicy> | undefined
@@ -50,7 +53,7 @@ export function profileOfPod(pod: KubeObject): string {
   return pod.metadata.annotations?.[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE
 }
 
-export function createGuarantee({ kube, copies, policies, pods, accepted, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
+export function createGuarantee({ kube, background, copies, policies, pods, accepted, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
   const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
   const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
 
@@ -62,14 +65,14 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
     return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs, owner: owner.current() })
   }
 
-  async function writeCopy(namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<ConfigMap | undefined> {
+  async function writeCopy(by: Kube, namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<ConfigMap | undefined> {
     let seen = known
     if ((seen as { immutable?: boolean } | undefined)?.immutable === true) {
       // Somebody froze it: it can only be made anew.
-      await kube.remove(copyRef(namespace), seen!.metadata, { signal })
+      await by.remove(copyRef(namespace), seen!.metadata, { signal })
       seen = undefined
     }
-    return ensure<ConfigMap>(kube, copyRef(namespace), (current) => {
+    return ensure<ConfigMap>(by, copyRef(namespace), (current) => {
       const next = plan(namespace, current, admitting)
       return next.kind === 'write' ? next.copy : undefined
     }, { signal, known: seen })
@@ -78,9 +81,9 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
   const policyIsRight = (namespace: string, current: NetworkPolicy | undefined): boolean =>
     current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
 
-  async function writePolicy(namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
+  async function writePolicy(by: Kube, namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
     const wanted = networkPolicy(namespace, policy)
-    await ensure<NetworkPolicy>(kube, policyRef(namespace), (current) => {
+    await ensure<NetworkPolicy>(by, policyRef(namespace), (current) => {
       if (policyIsRight(namespace, current)) return undefined
       return { ...wanted, metadata: { ...current?.metadata, ...wanted.metadata, labels: { ...current?.metadata.labels, ...wanted.metadata.labels }, ...ownedBy(owner.current()) } }
     }, { signal, known })
@@ -100,12 +103,12 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
     if (policies === undefined) return
     if (policies.fresh() && policyIsRight(namespace, policies.get(NETWORK_POLICY, namespace))) return
     if (policy.mode === 'require') await requirePolicy(namespace, signal)
-    else await writePolicy(namespace, signal)
+    else await writePolicy(kube, namespace, signal)
   }
 
   async function cleanUp(namespace: string, copy: ConfigMap): Promise<void> {
     // Only as it was seen: another replica that admits a pod at this moment has changed it, and this fails.
-    await kube.remove(copyRef(namespace), copy.metadata)
+    await background.remove(copyRef(namespace), copy.metadata)
     log.info('configuration copy removed: no injected pods left', { namespace })
   }
 
@@ -114,12 +117,12 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
     const current = policies.get(NETWORK_POLICY, namespace)
     const wanted = copies.get(CONFIG_COPY, namespace) !== undefined || pods.list(namespace).length > 0
     if (wanted && !policyIsRight(namespace, current)) {
-      await writePolicy(namespace)
+      await writePolicy(background, namespace)
       log.info('network policy written', { namespace, repaired: current !== undefined })
       return true
     }
     if (wanted || current === undefined || !pods.fresh() || !copies.fresh()) return false
-    await kube.remove(policyRef(namespace), current.metadata)
+    await background.remove(policyRef(namespace), current.metadata)
     log.info('network policy removed: no injected pods left', { namespace })
     return true
   }
@@ -129,7 +132,7 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
     try {
       // Nothing is written where the pod will be refused anyway.
       if (policy.mode === 'require') await admitPolicy(namespace, signal)
-      if (known === undefined || plan(namespace, known, profile).kind !== 'right') await writeCopy(namespace, profile, signal, known)
+      if (known === undefined || plan(namespace, known, profile).kind !== 'right') await writeCopy(kube, namespace, profile, signal, known)
       if (policy.mode === 'manage') await admitPolicy(namespace, signal)
     } catch (error) {
       if (signal.aborted) throw new Error(`the API server did not answer within ${deadlineMs} ms`, { cause: error })
@@ -157,7 +160,7 @@ export function createGuarantee({ kube, copies, policies, pods, accepted, owner,
       if (plan(namespace, copy).kind !== 'right' || !policyIsRight(namespace, policies?.get(NETWORK_POLICY, namespace))) await owner.refresh()
       const next = plan(namespace, copy)
       if (next.kind === 'write') {
-        await writeCopy(namespace, undefined, undefined, copy)
+        await writeCopy(background, namespace, undefined, undefined, copy)
         log.info('configuration copy written', { namespace, profiles: Object.keys(next.copy.data ?? {}) })
       }
       if (next.kind === 'delete') await cleanUp(namespace, copy!)

@@ -52,10 +52,12 @@ export function createReconcileQueue(work: (key: string) => Promise<boolean>, cl
       const now = clock.monotonic()
       entry.writes = [...entry.writes.filter((at) => at > now - 60_000), ...wrote ? [now] : []]
     } catch (error) {
+      if (stopped) return
       delay = entry.backoff.next()
       log.warn('reconcile failed, will try again', { key, error: (error as Error).message, retryMs: Math.round(delay) })
     }
     entry.running = false
+    if (stopped) return
     if (delay === undefined && !entry.again) {
       if (entry.writes.length === 0) entries.delete(key)
       return

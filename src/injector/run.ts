@@ -7,6 +7,7 @@ import type { Address } from '../http/contract.ts'
 import type { KeyPair } from '../pki/authority.ts'
 import { createKube, type Kube } from '../kube/client.ts'
 import { connect } from '../kube/connection.ts'
+import { writesUntil } from '../kube/writes-until.ts'
 import { startInformer, type Informer, type InformerOptions } from '../kube/informer.ts'
 import type { ConfigMap, KubeObject, NetworkPolicy, Secret, Service } from '../kube/types.ts'
 import { createAdmission } from './admit.ts'
@@ -36,6 +37,8 @@ export interface Controller {
 export interface ControllerParts {
   readonly log: Log
   readonly clock?: Clock
+  /** The API server. Default: as the options say; it is closed at the end. */
+  readonly kube?: Kube
 }
 
 const RESYNC_MS = 60_000
@@ -84,11 +87,14 @@ function certificateKeeper({ options, namespace }: Completed, kube: Kube, owner:
  * Starts the controller.
  * @throws Error when the API server cannot be reached at all or a port cannot be bound; everything later is retried and logged
  */
-export async function startController(completed: Completed, { log, clock = systemClock }: ControllerParts): Promise<Controller> {
+export async function startController(completed: Completed, { log, clock = systemClock, kube: given }: ControllerParts): Promise<Controller> {
   const { options, namespace } = completed
   const metrics = createMetrics()
   collectProcess(metrics)
-  const kube = createKube(await connect(completed.kubeconfig))
+  const kube = given ?? createKube(await connect(completed.kubeconfig))
+  const leaving = new AbortController()
+  // Reviews go on while the controller leaves, with all that they write; nothing else does.
+  const background = writesUntil(kube, leaving.signal)
   const events: Events = options.events ? createEvents(kube, clock, log, completed.replica) : noEvents
   const settings = settingsOf(completed, kube, log)
   const owner = trackOwner(kube, { resource: 'clusterroles', name: options.owners.clusterRole }, clock, log)
@@ -112,7 +118,7 @@ export async function startController(completed: Completed, { log, clock = syste
     : watch<NetworkPolicy>('networkpolicies', {}, (policy) => { if (policy.metadata.name === NETWORK_POLICY) touched(policy) })
   const services = watch<Service>('services', {})
   const guarantee = createGuarantee({
-    kube, copies, pods, policies, owner, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
+    kube, background, copies, pods, policies, owner, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
     deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
@@ -133,7 +139,7 @@ export async function startController(completed: Completed, { log, clock = syste
   // Their configuration.
   const sourceName = options.source.configMap
   const sourceWatch = watch<ConfigMap>('configmaps', { namespace, ...named(sourceName) }, () => { work.add('source') })
-  const source = createSource({ kube, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, log, metrics, events, onAccepted: reconcileAll })
+  const source = createSource({ kube: background, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, log, metrics, events, onAccepted: reconcileAll })
 
   // The webhook.
   const admit = createAdmission({
@@ -143,7 +149,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const { promise: ready, resolve: markReady, reject: markFailed } = Promise.withResolvers<Address>()
   let server: Promise<WebhookServer> | undefined
   let draining = false
-  const keeper = certificateKeeper(completed, kube, localOwner, clock, log, (certificate) => {
+  const keeper = certificateKeeper(completed, background, localOwner, clock, log, (certificate) => {
     const onAnswer = (status: number, seconds: number) => { metrics.histogram('sidegate_admission_seconds', String(status)).observe(seconds) }
     if (server) {
       server.then((running) => { running.setCertificate(certificate) }).catch((error: Error) => { log.error('certificate not usable', { error: error.message }) })
@@ -204,7 +210,9 @@ export async function startController(completed: Completed, { log, clock = syste
     metrics,
     async stop() {
       draining = true
-      // First no more chores: one who leaves must not write again what an uninstall has just deleted, or a successor makes anew. Reviews go on.
+      // First no more chores, those under way included: one who leaves must not write again what an uninstall has just deleted, or a successor
+      // makes anew. Reviews go on.
+      leaving.abort(new Error('the controller is leaving'))
       for (const cancel of timers) cancel()
       for (const queue of [work, namespaces]) queue.stop()
       await (await server)?.close(options.shutdown.delay, options.shutdown.grace)
