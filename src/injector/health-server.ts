@@ -1,9 +1,8 @@
 /** /livez, /readyz and /metrics of the controller, plain http, for kubelet and Prometheus. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Address } from '../http/contract.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { listenOptions } from './listen-options.ts'
+import { listen } from './listen.ts'
 
 export interface HealthServer {
   readonly address: Address
@@ -31,13 +30,9 @@ export async function startHealthServer(bind: Address, unready: () => readonly s
     else if (path === '/readyz') response.writeHead(503, { 'content-type': 'text/plain' }).end(`${missing.join('\n')}\n`)
     else response.writeHead(404, { 'content-type': 'text/plain' }).end('known: /livez /readyz /metrics\n')
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(listenOptions(bind), resolve)
-  })
-  const { address: host, port } = server.address() as AddressInfo
+  const address = await listen(server, bind)
   return {
-    address: { host, port },
+    address,
     close: () => new Promise((resolve) => {
       server.close(() => { resolve() })
       server.closeAllConnections()

@@ -2,11 +2,10 @@
 import { createServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureContext } from 'node:tls'
-import type { AddressInfo } from 'node:net'
 import type { Address } from '../http/contract.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KeyPair } from '../pki/authority.ts'
-import { listenOptions } from './listen-options.ts'
+import { listen } from './listen.ts'
 import type { AdmissionResponse } from './review.ts'
 
 export interface WebhookServer {
@@ -100,14 +99,10 @@ export async function startWebhookServer({ bind, admit, log, onAnswer = () => {}
   })
   server.maxConnections = MAX_CONNECTIONS
   server.on('tlsClientError', (error: NodeJS.ErrnoException) => log.debug('TLS handshake failed', { error: error.code ?? error.message }))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(listenOptions(bind), resolve)
-  })
-  const { address: host, port } = server.address() as AddressInfo
+  const address = await listen(server, bind)
 
   return {
-    address: { host, port },
+    address,
     setCertificate({ cert, key }) {
       // Throws before anything is changed when the pair does not fit.
       createSecureContext({ cert, key })

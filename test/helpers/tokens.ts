@@ -12,7 +12,9 @@ import type { IssuerConfig } from '../../src/config/schema.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { isDenial } from '../../src/telemetry/reason.ts'
 import type { Reason } from '../../src/telemetry/reason.ts'
-import { issuerConfig } from './issuer.ts'
+import { configFor, fakeClock, issuerConfig, startFaultyIssuer, until, type FakeClock, type FaultyIssuer } from './issuer.ts'
+import type { Test } from 'tap'
+import type { IssuerOptions } from '../../src/demo/issuer.ts'
 
 export const base64url = (data: string | Buffer): string => Buffer.from(data).toString('base64url')
 
@@ -78,3 +80,25 @@ export function openBench(issuers: readonly IssuerConfig[], parts: { clock?: Clo
 /** The configuration of an issuer whose public keys are given inline: no network. */
 export const inlineIssuer = (keys: readonly SigningKey[], fields: Record<string, unknown> = {}): IssuerConfig =>
   issuerConfig({ issuer: 'https://auth.internal', keys: { inline: { keys: keys.map((key) => key.jwk) } }, ...fields })
+
+export interface IssuerBench {
+  readonly issuer: FaultyIssuer
+  readonly clock: FakeClock
+  readonly bench: Bench
+  readonly keySet: KeySet
+}
+
+/**
+ * An issuer over TLS that can be told to misbehave, and a bench that has its keys, on a clock of its own; both end with the test.
+ * @param keys how the keys are found; default: discovery
+ */
+export async function openIssuerBench(t: Test, options: IssuerOptions, keys?: (issuer: FaultyIssuer) => Record<string, unknown>): Promise<IssuerBench> {
+  const issuer = await startFaultyIssuer({ tls: true, ...options })
+  t.teardown(() => issuer.close())
+  const clock = fakeClock()
+  const bench = openBench([configFor(issuer, t.testdir(), {}, keys?.(issuer))], { clock })
+  t.teardown(() => { bench.close() })
+  const keySet = bench.keySets.get('corp')!
+  await until(() => keySet.status().usable, 'keys')
+  return { issuer, clock, bench, keySet }
+}

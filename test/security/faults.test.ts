@@ -3,6 +3,7 @@ import net from 'node:net'
 import t, { type Test } from 'tap'
 import { answers, chunked, reply, startApp, type Answer } from '../helpers/app.ts'
 import { connect, exchange, request } from '../helpers/raw.ts'
+import { startScripted } from '../helpers/scripted.ts'
 import { startProxy, transports } from '../helpers/transports.ts'
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
@@ -47,14 +48,7 @@ t.jobs = 2
 
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
-    const app = await startApp()
-    const proxy = await startProxy(start, app.address, { limits: { upstreamTimeout: 300, connectTimeout: 300 } })
-    t.teardown(async () => { await proxy.close(); await app.close() })
-    const script = (answer: Answer): void => {
-      app.clear()
-      app.answer(answer)
-      for (const list of Object.values(proxy.seen)) list.length = 0
-    }
+    const { app, proxy, script } = await startScripted(t, start, { upstreamTimeout: 300, connectTimeout: 300 })
     const nextPasses = async (t: Test): Promise<void> => {
       app.answer(answers.ok)
       const response = await exchange(proxy.address, request('GET /next'))
@@ -242,25 +236,20 @@ for (const [name, start] of transports) {
       await new Promise((resolve) => { eager.close(resolve) })
     })
 
-    t.test('a longer body than said: exactly what was said, then the connection to the app is dropped', async (t) => {
-      script(answers.raw('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more'))
-      const client = await connect(proxy.address)
-      await client.send(request('GET /1'))
-      t.equal((await client.next()).text, 'ok')
-      t.equal(client.rest().length, 0)
-      client.destroy()
-      await nextPasses(t)
-    })
-
-    t.test('bytes behind the last chunk: dropped with the connection', async (t) => {
-      script(answers.raw(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['ok'])}${text(POISON)}`))
-      const client = await connect(proxy.address)
-      await client.send(request('GET /1'))
-      t.equal((await client.next()).text, 'ok')
-      t.equal(client.rest().length, 0)
-      client.destroy()
-      await nextPasses(t)
-    })
+    for (const [what, response] of [
+      ['a longer body than said', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more'],
+      ['bytes behind the last chunk', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(['ok'])}${text(POISON)}`],
+    ] as const) {
+      t.test(`${what}: exactly what was said, then the connection to the app is dropped`, async (t) => {
+        script(answers.raw(response))
+        const client = await connect(proxy.address)
+        await client.send(request('GET /1'))
+        t.equal((await client.next()).text, 'ok')
+        t.equal(client.rest().length, 0)
+        client.destroy()
+        await nextPasses(t)
+      })
+    }
 
     t.test('retries: a GET on a kept connection that the app closes just then is sent again, once; a POST is not', async (t) => {
       script(answers.ok)

@@ -8,19 +8,13 @@ import { createAuthority } from '../../src/demo/authority.ts'
 import { mintKey } from '../../src/demo/issuer.ts'
 import { isDenial } from '../../src/telemetry/reason.ts'
 import { configFor, fakeClock, issuerConfig, startFaultyIssuer, until } from '../helpers/issuer.ts'
-import { forge, goodClaims, openBench, signerOf } from '../helpers/tokens.ts'
+import { forge, goodClaims, openBench, openIssuerBench, signerOf } from '../helpers/tokens.ts'
 
 const ISS = 'https://auth.internal'
 const MINUTE = 60_000
 
 t.test('J10 a replica of the issuer lags behind: the key it lost comes back with the next token that names it', async (t) => {
-  const issuer = await startFaultyIssuer({ tls: true, algorithms: ['ES256'] })
-  t.teardown(() => issuer.close())
-  const clock = fakeClock()
-  const bench = openBench([configFor(issuer, t.testdir())], { clock })
-  t.teardown(() => { bench.close() })
-  const keySet = bench.keySets.get('corp')!
-  await until(() => keySet.status().usable, 'keys')
+  const { issuer, clock, bench, keySet } = await openIssuerBench(t, { algorithms: ['ES256'] })
   const next = await issuer.rotate()
   const token = await issuer.sign({ exp: Math.floor(clock.now() / 1000) + 3600 })
   t.equal(await bench.judge(token), 'passed')

@@ -14,19 +14,12 @@ import { isDenial } from '../../src/telemetry/reason.ts'
 import { importJwk, parseJwks } from '../../src/auth/jwks.ts'
 import { configFor, fakeClock, issuerConfig, startFaultyIssuer, until } from '../helpers/issuer.ts'
 import type { Fault } from '../helpers/issuer.ts'
-import { forge, goodClaims, openBench, signerOf } from '../helpers/tokens.ts'
+import { forge, goodClaims, openBench, openIssuerBench, signerOf } from '../helpers/tokens.ts'
 
 const MINUTE = 60_000
 
 t.test('J1 ten thousand unknown kids cause one fetch per cooldown, and good tokens do not notice', async (t) => {
-  const dir = t.testdir()
-  const issuer = await startFaultyIssuer({ tls: true, algorithms: ['ES256'] })
-  t.teardown(() => issuer.close())
-  const clock = fakeClock()
-  const bench = openBench([configFor(issuer, dir, {}, { jwksUri: issuer.jwksUri, cooldown: '30s' })], { clock })
-  t.teardown(() => { bench.close() })
-  const keySet = bench.keySets.get('corp')!
-  await until(() => keySet.status().usable, 'keys')
+  const { issuer, clock, bench } = await openIssuerBench(t, { algorithms: ['ES256'] }, ({ jwksUri }) => ({ jwksUri, cooldown: '30s' }))
   const good = await issuer.sign()
   const stranger = await mintKey('ES256')
   const [, claims] = good.split('.') as [string, string]
@@ -289,13 +282,7 @@ t.test('J6 keys that share a kid, or have none, are each tried', async (t) => {
 })
 
 t.test('J8 a removed key is refused after one refresh, cached tokens included; the other keys\' tokens stay cached', async (t) => {
-  const issuer = await startFaultyIssuer({ tls: true, algorithms: ['ES256', 'ES256'] })
-  t.teardown(() => issuer.close())
-  const clock = fakeClock()
-  const bench = openBench([configFor(issuer, t.testdir())], { clock })
-  t.teardown(() => { bench.close() })
-  const keySet = bench.keySets.get('corp')!
-  await until(() => keySet.status().usable, 'keys')
+  const { issuer, clock, bench, keySet } = await openIssuerBench(t, { algorithms: ['ES256', 'ES256'] })
   const [leaked, safe] = await Promise.all(issuer.keys.map((key) => issuer.sign({}, { kid: key.kid })))
   t.equal(await bench.judge(leaked!), 'passed')
   t.equal(await bench.judge(safe!), 'passed')

@@ -1,8 +1,9 @@
 /** Upgrades: decided before the app hears of them, a tunnel only after its 101. Attacks S7, S8, S9, A6, A7, H16. */
 import t from 'tap'
-import { answers, reply, startApp, takeOver, type Answer } from '../helpers/app.ts'
+import { answers, reply, takeOver, type Answer } from '../helpers/app.ts'
 import { connect, request } from '../helpers/raw.ts'
-import { startProxy, transports } from '../helpers/transports.ts'
+import { startScripted } from '../helpers/scripted.ts'
+import { transports } from '../helpers/transports.ts'
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 const WEBSOCKET = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Origin: https://here.example']
@@ -12,14 +13,7 @@ t.jobs = 2
 
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
-    const app = await startApp()
-    const proxy = await startProxy(start, app.address)
-    t.teardown(async () => { await proxy.close(); await app.close() })
-    const script = (answer: Answer): void => {
-      app.clear()
-      app.answer(answer)
-      for (const list of Object.values(proxy.seen)) list.length = 0
-    }
+    const { app, proxy, script } = await startScripted(t, start)
 
     t.test('a WebSocket: handshake to the app, 101 back, bytes both ways, ends both ways', async (t) => {
       script(answers.upgrade('websocket', ['Sec-WebSocket-Accept: x']))

@@ -2,6 +2,7 @@
 import { createLineLimit } from '../../src/telemetry/line-limit.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { fakeClock } from '../helpers/issuer.ts'
 import { metricOf } from '../helpers/sidecar.ts'
 import t from 'tap'
 
@@ -12,29 +13,14 @@ function limiting() {
     setImmediate(done, null, bytes.length)
   } })
   const metrics = createMetrics()
-  let ms = 5_000
-  let timers: { at: number, task: () => void }[] = []
-  const clock = {
-    now: () => ms,
-    monotonic: () => ms,
-    after(delay: number, task: () => void) {
-      const timer = { at: ms + delay, task }
-      timers.push(timer)
-      return () => { timers = timers.filter((each) => each !== timer) }
-    },
-  }
+  const clock = fakeClock()
   const limit = createLineLimit({ log, metrics, clock })
   return {
     limit, metrics,
-    timers: () => timers.length,
+    timers: () => clock.pending.length,
     /** How many of `n` lines are written now. */
     burst: (n: number, perSecond: number, verdict = 'deny') => Array.from({ length: n }, () => limit.admits(verdict, 'token_expired', perSecond)).filter(Boolean).length,
-    pass: (by: number) => {
-      ms += by
-      const due = timers.filter(({ at }) => at <= ms)
-      timers = timers.filter(({ at }) => at > ms)
-      for (const { task } of due) task()
-    },
+    pass: (by: number) => { clock.advance(by) },
     told: async () => { await log.flush(); return told.splice(0).map(({ msg, verdict, reason, count }) => ({ msg, verdict, reason, count })) },
   }
 }

@@ -1,15 +1,13 @@
 /** The ordinary: what a client sends reaches the app once and whole, and what the app answers reaches the client. */
 import t from 'tap'
-import { answers, chunked, reply, startApp, type Answer } from '../../helpers/app.ts'
+import { answers, chunked, reply } from '../../helpers/app.ts'
 import { connect, exchange, request } from '../../helpers/raw.ts'
-import { startProxy, transports } from '../../helpers/transports.ts'
+import { startScripted } from '../../helpers/scripted.ts'
+import { transports } from '../../helpers/transports.ts'
 
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
-    const app = await startApp()
-    const proxy = await startProxy(start, app.address)
-    t.teardown(async () => { await proxy.close(); await app.close() })
-    const script = (answer: Answer): void => { app.clear(); app.answer(answer); proxy.seen.finished.length = 0 }
+    const { app, proxy, script } = await startScripted(t, start)
 
     t.test('a GET', async (t) => {
       script(answers.ok)

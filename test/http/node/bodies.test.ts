@@ -1,8 +1,9 @@
 /** Bodies: streamed both ways in bounded memory, 100-continue, early answers, trailers. Attacks H9, S11, S12, S14. */
 import net from 'node:net'
 import t from 'tap'
-import { answers, chunked, reply, startApp, takeOver, type Answer } from '../../helpers/app.ts'
+import { answers, chunked, reply, startApp, takeOver } from '../../helpers/app.ts'
 import { connect, request } from '../../helpers/raw.ts'
+import { startScripted } from '../../helpers/scripted.ts'
 import { startProxy, transports } from '../../helpers/transports.ts'
 
 const MIB = 1 << 20
@@ -10,14 +11,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeo
 
 for (const [name, start] of transports) {
   t.test(name, async (t) => {
-    const app = await startApp()
-    const proxy = await startProxy(start, app.address)
-    t.teardown(async () => { await proxy.close(); await app.close() })
-    const script = (answer: Answer): void => {
-      app.clear()
-      app.answer(answer)
-      for (const list of Object.values(proxy.seen)) list.length = 0
-    }
+    const { app, proxy, script } = await startScripted(t, start)
 
     t.test('a slow reader of a large response holds the app back; nothing piles up', async (t) => {
       const size = 256 * MIB
