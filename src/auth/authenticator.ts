@@ -91,7 +91,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
   /** Takes a token apart as far as its issuer's name. */
   const open = (token: string): Candidate | Denial => {
     const jws = parser.parse(token)
-    if ('denied' in jws) return jws
+    if (isDenial(jws)) return jws
     const claims = parseStrictObject(jws.payload)
     if (!claims) return deny('token_malformed', 'the payload is not one JSON object without duplicate members')
     const trusted = typeof claims.iss === 'string' ? byIssuer.get(claims.iss) : undefined
@@ -152,7 +152,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       const known = recall(token)
       if (known) return known
       const candidate = open(token)
-      return 'denied' in candidate ? candidate : judge(candidate)
+      return isDenial(candidate) ? candidate : judge(candidate)
     },
 
     recheck(principal, nowMs) {

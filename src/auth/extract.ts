@@ -1,3 +1,4 @@
+import { compileNames } from '../http/header-names.ts'
 import type { TokenSourceConfig } from '../config/schema.ts'
 import { deny } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
@@ -33,13 +34,10 @@ type Finding = string | Denial
 
 const NO_EDITS: readonly HeaderEdit[] = []
 
-/** One spelling for all that a framework may fold into one name: case, and every character that is not a letter or digit (attack H4). */
-const fold = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
-
 /** A header that may carry a token. */
 interface HeaderPlace {
+  /** In lower case. */
   readonly name: string
-  readonly folded: string
   /** Accepted schemes, lower case; empty: the whole value is the token. */
   readonly schemes: readonly string[]
   /** Finds a scheme at any place where a lenient reader could see one. */
@@ -58,7 +56,6 @@ function compileHeaderPlaces(sources: readonly TokenSourceConfig[]): HeaderPlace
   }
   return [...schemes].map(([name, list]) => ({
     name,
-    folded: fold(name),
     schemes: list,
     mention: list.length > 0 ? new RegExp(`(?<![\\w-])(?:${list.map(escape).join('|')})(?![\\w-])`, 'i') : undefined,
   }))
@@ -111,12 +108,12 @@ function takeQuery(target: string, names: readonly string[], found: Finding[]): 
 
 /** Comes to one answer: a refusal before anything, then one token wherever it was found. */
 function conclude(found: readonly Finding[], tokenBytes: number): string | Denial | undefined {
-  if (found.length === 0) return undefined
+  const [first] = found
+  if (first === undefined) return undefined
   const refusal = found.find((each) => typeof each !== 'string')
   if (refusal !== undefined) return refusal
-  const [token, ...others] = found as string[]
-  if (others.some((other) => other !== token)) return deny('token_ambiguous', 'two different tokens')
-  return token!.length > tokenBytes ? deny('token_malformed', 'larger than limits.tokenBytes') : token
+  if (found.some((other) => other !== first)) return deny('token_ambiguous', 'two different tokens')
+  return (first as string).length > tokenBytes ? deny('token_malformed', 'larger than limits.tokenBytes') : first
 }
 
 /**
@@ -128,24 +125,15 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
   const places = compileHeaderPlaces(sources)
   const cookies = sources.flatMap((source) => 'cookie' in source ? [source.cookie] : [])
   const queries = sources.flatMap((source) => 'query' in source ? [source.query] : [])
-  // Most headers are told apart by their length alone.
-  const lengths = new Set([...places.map((place) => place.name.length), ...cookies.length > 0 ? ['cookie'.length] : []])
-
-  /** The place a header name stands for, and whether it is spelt as such. */
-  const placeOf = (name: string): { place: HeaderPlace, exact: boolean } | undefined => {
-    const lower = name.toLowerCase()
-    const exact = places.find((place) => place.name === lower)
-    if (exact) return { place: exact, exact: true }
-    const folded = fold(name)
-    const alias = places.find((place) => place.folded === folded)
-    return alias && { place: alias, exact: false }
-  }
+  // In any spelling: the headers to look at more closely.
+  const isPlace = compileNames([...places.map((place) => place.name), ...cookies.length > 0 ? ['cookie'] : []])
 
   /** Reads a header that is a place for tokens; returns whether it must be taken out. */
   const readHeader = (value: string, { schemes, mention }: HeaderPlace, found: Finding[]): boolean => {
-    found.push(schemes.length > 0 ? readCredentials(value, schemes) : value)
+    const finding = schemes.length > 0 ? readCredentials(value, schemes) : value
+    found.push(finding)
     // What has none of our schemes (Basic on a public path) is the app's own affair.
-    return mention?.test(value) ?? true
+    return typeof finding === 'string' || mention!.test(value)
   }
 
   /** Reads a Cookie header; returns its value without the tokens, or the same string. */
@@ -166,23 +154,23 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
 
     for (let index = 0; index < headers.length; index += 2) {
       const name = headers[index]!
-      if (!lengths.has(name.length)) continue
+      if (!isPlace(name)) continue
       const value = headers[index + 1]!
-      if (cookies.length > 0 && name.toLowerCase() === 'cookie') {
+      const lower = name.toLowerCase()
+      if (cookies.length > 0 && lower === 'cookie') {
         const rest = readCookies(value, found)
         if (rest !== value) (edits ??= []).push({ index, value: rest === '' ? undefined : rest, always: false })
         continue
       }
-      const match = placeOf(name)
-      if (!match) continue
-      if (!match.exact) {
+      const place = places.find((each) => each.name === lower)
+      if (!place) {
         (edits ??= []).push({ index, value: undefined, always: true })
         continue
       }
-      if (readHeader(value, match.place, found)) (edits ??= []).push({ index, value: undefined, always: false })
+      if (readHeader(value, place, found)) (edits ??= []).push({ index, value: undefined, always: false })
       // A second line of a header that may be there once (RFC 9110 section 5.3), even an equal one, is read differently by different readers.
-      if (seen?.includes(match.place)) found.push(deny('token_ambiguous', 'the header is repeated'))
-      seen = [...seen ?? [], match.place]
+      if (seen?.includes(place)) found.push(deny('token_ambiguous', 'the header is repeated'));
+      (seen ??= []).push(place)
     }
 
     const rest = queries.length > 0 ? takeQuery(target, queries, found) : target

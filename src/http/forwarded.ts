@@ -11,7 +11,7 @@
  */
 import { isIPv6 } from 'node:net'
 import { compileCidrs, plainAddress } from '../lib/cidr.ts'
-import { compileNames, valuesOf } from './header-names.ts'
+import { compileNames, indexOf, valuesOf } from './header-names.ts'
 
 /** They make a framework route another path or method than the one that was authorised. No proxy is trusted with that. */
 export const OVERRIDE_HEADERS = [
@@ -76,8 +76,8 @@ export function compileForwarding(trustedProxies: readonly string[]): Forwarding
 
 function replace(headers: readonly string[], ip: string, out: string[]): void {
   out.push('X-Forwarded-For', ip, 'X-Forwarded-Proto', 'http')
-  const [host] = valuesOf(headers, 'host')
-  if (host !== undefined) out.push('X-Forwarded-Host', host)
+  const host = indexOf(headers, 'host')
+  if (host >= 0) out.push('X-Forwarded-Host', headers[host + 1]!)
 }
 
 function append(headers: readonly string[], ip: string, out: string[]): void {

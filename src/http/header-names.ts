@@ -4,6 +4,8 @@
  * every character that is not a letter or digit to `-` (attacks H3, H4, H5).
  */
 
+const HYPHEN = 45
+
 /** Character code -> its folded code. Bytes beyond ASCII fold to `-` too. */
 const FOLDED = Uint8Array.from({ length: 256 }, (_, code) => {
   const character = String.fromCharCode(code)
@@ -19,25 +21,46 @@ export function fold(name: string): string {
 function foldsTo(name: string, folded: string): boolean {
   for (let i = 0; i < folded.length; i++) {
     const code = name.charCodeAt(i)
-    if ((code < 256 ? FOLDED[code] : 45) !== folded.charCodeAt(i)) return false
+    if ((code < 256 ? FOLDED[code] : HYPHEN) !== folded.charCodeAt(i)) return false
   }
   return true
 }
 
+/** Where a name is looked for: its length and its folded last character tell almost all names apart. */
+const SLOTS = 1024
+function slotOf(name: string): number {
+  const last = name.charCodeAt(name.length - 1)
+  return (name.length * 37 + (last < 256 ? FOLDED[last]! : HYPHEN)) & (SLOTS - 1)
+}
+
 /**
  * Compiles a set of header names.
- * @returns whether a name, in any spelling, is in the set. Looks only at names of the same length and leaves at the first difference, so it
- *   needs no cache that an attacker could fill.
+ * @returns whether a name, in any spelling, is in the set. It reads a length and a character, and only where these fit it compares, up to the
+ *   first difference: so it needs no cache that an attacker could fill.
  */
 export function compileNames(names: Iterable<string>): (name: string) => boolean {
-  const byLength: string[][] = []
-  for (const folded of new Set(Array.from(names, fold))) (byLength[folded.length] ??= []).push(folded)
+  const taken = new Uint8Array(SLOTS)
+  const folded = [...new Set(Array.from(names, fold))]
+  for (const name of folded) taken[slotOf(name)] = 1
   return (name) => {
-    const candidates = byLength[name.length]
-    if (candidates === undefined) return false
-    for (const folded of candidates) if (foldsTo(name, folded)) return true
+    if (taken[slotOf(name)] === 0) return false
+    for (const candidate of folded) if (candidate.length === name.length && foldsTo(name, candidate)) return true
     return false
   }
+}
+
+/**
+ * Finds a header in a flat list; the name matches without regard to case, as HTTP has it.
+ * @param lowerName the name, in lower case
+ * @param from index of a name
+ * @returns the index of the first such name from there on, or -1
+ */
+export function indexOf(headers: readonly string[], lowerName: string, from = 0): number {
+  for (let i = from; i < headers.length; i += 2) {
+    const name = headers[i]!
+    if (name.length === lowerName.length && name.toLowerCase() === lowerName) return i
+  }
+  return -1
 }
 
 /**
@@ -47,9 +70,6 @@ export function compileNames(names: Iterable<string>): (name: string) => boolean
  */
 export function valuesOf(headers: readonly string[], lowerName: string): string[] {
   const values: string[] = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!
-    if (name.length === lowerName.length && name.toLowerCase() === lowerName) values.push(headers[i + 1]!)
-  }
+  for (let i = indexOf(headers, lowerName); i >= 0; i = indexOf(headers, lowerName, i + 2)) values.push(headers[i + 1]!)
   return values
 }

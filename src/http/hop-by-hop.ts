@@ -3,7 +3,7 @@
  * client's `Connection: X-User-Id` can never remove what we add (attacks H7, H8; the fault of many proxies).
  */
 import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
-import { compileNames, valuesOf } from './header-names.ts'
+import { compileNames, indexOf, valuesOf } from './header-names.ts'
 
 /** Headers for one connection only. `Proxy` is no such header, but CGI reads it as `HTTP_PROXY` (httpoxy), and nobody sends it in earnest. */
 export const HOP_BY_HOP = [
@@ -65,8 +65,8 @@ const OPTIONS = new Set(['close', 'keep-alive', 'upgrade', 'te'])
 const NONE: readonly string[] = []
 
 function checkedNominations(headers: readonly string[]): readonly string[] | Denial {
-  const values = valuesOf(headers, 'connection')
-  if (values.length === 0 || (values.length === 1 && OPTIONS.has(values[0]!))) return NONE
+  const at = indexOf(headers, 'connection')
+  if (at < 0 || (OPTIONS.has(headers[at + 1]!) && indexOf(headers, 'connection', at + 2) < 0)) return NONE
   const named = nominated(headers).filter((name) => !OPTIONS.has(name))
   const protectedName = named.find(isMessageItself)
   return protectedName === undefined ? named : deny('protected_connection', `Connection names ${protectedName}`)
@@ -79,8 +79,8 @@ function checkedNominations(headers: readonly string[]): readonly string[] | Den
  *   not allowed
  */
 export function readUpgrade(headers: readonly string[], allowed: ReadonlySet<string>): string | undefined {
-  const [asked, ...others] = valuesOf(headers, 'upgrade')
-  if (asked === undefined || others.length > 0) return undefined
-  const protocol = asked.trim().toLowerCase()
+  const at = indexOf(headers, 'upgrade')
+  if (at < 0 || indexOf(headers, 'upgrade', at + 2) >= 0) return undefined
+  const protocol = headers[at + 1]!.trim().toLowerCase()
   return allowed.has(protocol) && nominated(headers).includes('upgrade') ? protocol : undefined
 }

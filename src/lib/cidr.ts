@@ -13,7 +13,7 @@ export function parseCidr(text: string): { readonly network: string; readonly bi
 
 /** An IPv4 peer of a dual-stack socket (`::ffff:10.0.0.1`) as the IPv4 address that it is; others unchanged. */
 export function plainAddress(ip: string): string {
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(ip) ? ip.slice(7) : ip
+  return ip.startsWith(':') && /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(ip) ? ip.slice(7) : ip
 }
 
 /**

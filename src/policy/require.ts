@@ -30,26 +30,36 @@ export function compileRequirements(config: RequirementConfig): readonly Require
   ]
 }
 
+/** Remembers the answer for a principal, which is immutable and shared by all requests with the same token; the request has no part in it. */
+function oncePerPrincipal(ask: (principal: Principal) => Denial | undefined): Requirement {
+  const answers = new WeakMap<Principal, { readonly denial: Denial | undefined }>()
+  return (principal) => {
+    let answer = answers.get(principal)
+    if (answer === undefined) answers.set(principal, answer = { denial: ask(principal) })
+    return answer.denial
+  }
+}
+
 function requireIssuers(names: readonly string[]): Requirement {
   return ({ issuer }) => names.includes(issuer) ? undefined : deny('issuer_refused', `issuer ${issuer}`)
 }
 
 function requireScopes(config: NonNullable<RequirementConfig['scopes']>): Requirement {
   const lacks = compileSet(config)
-  return ({ claims }) => {
+  return oncePerPrincipal(({ claims }) => {
     const lacking = lacks(scopesOf(claims))
     return lacking === undefined ? undefined : deny('scope_insufficient', `lacks ${lacking}`)
-  }
+  })
 }
 
 function requireRoles(config: NonNullable<RequirementConfig['roles']>): Requirement {
   const path = ('claim' in config ? config.claim : undefined) ?? 'roles'
   const read = compileClaim(path)
   const lacks = compileSet(config)
-  return ({ claims }) => {
+  return oncePerPrincipal(({ claims }) => {
     const lacking = lacks(strings(read(claims)))
     return lacking === undefined ? undefined : deny('role_missing', `${claimName(path)} lacks ${lacking}`)
-  }
+  })
 }
 
 type Scalar = string | number | boolean
@@ -58,11 +68,11 @@ type Scalar = string | number | boolean
 function requireClaim(path: string, wanted: Scalar | readonly Scalar[]): Requirement {
   const read = compileClaim(path)
   const accepted = new Set<unknown>(Array.isArray(wanted) ? wanted : [wanted])
-  return ({ claims }) => {
+  return oncePerPrincipal(({ claims }) => {
     const value = read(claims)
     const matches = Array.isArray(value) ? value.some((one) => accepted.has(one)) : accepted.has(value)
     return matches ? undefined : deny('claim_mismatch', `claim ${path}`)
-  }
+  })
 }
 
 /** The tenant of the token must be the tenant that the request is about, wherever that is said. */

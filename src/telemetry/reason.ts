@@ -117,5 +117,5 @@ export function deny(denied: Reason, detail?: string): Denial {
 
 /** Whether a stage's result is a {@link Denial}. */
 export function isDenial(value: unknown): value is Denial {
-  return typeof value === 'object' && value !== null && 'denied' in value
+  return typeof value === 'object' && value !== null && (value as Partial<Denial>).denied !== undefined
 }
