@@ -62,3 +62,12 @@ t.test('properties', (t) => {
   }, 1000)
   t.end()
 })
+
+t.test('reading one host does not change how the next is read', (t) => {
+  const pairs = fc.array(fc.constantFrom('A.example.com', 'a.example.com:8443', 'b.example.com.', 'a..', 'a b', ''), { minLength: 1, maxLength: 8 })
+  holds(t, 'in any order, each is what it is by itself', pairs, (hosts) => hosts.every((host) => {
+    const read = readHost(['Host', host], '1.1')
+    return typeof read === 'string' ? read === canonicalHost(host) : canonicalHost(host) === undefined
+  }))
+  t.end()
+})

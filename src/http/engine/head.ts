@@ -14,6 +14,17 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const PHRASE = /^[\t\x20-\x7e]*$/
 const TARGET = /^[\x21-\x7e]+$/
 
+/** Names that were looked at before: those of the configuration and of our own code, of which there are few. */
+const TOKENS = new Set<string>()
+const MOST_TOKENS = 256
+
+function isToken(name: string): boolean {
+  if (TOKENS.has(name)) return true
+  if (!TOKEN.test(name)) return false
+  if (TOKENS.size < MOST_TOKENS) TOKENS.add(name)
+  return true
+}
+
 /**
  * The request for the app.
  * @param framing of the client's request: its body keeps its kind
@@ -32,7 +43,7 @@ export function requestText(head: RequestHead, verdict: Forward, framing: Framin
     let known = next
     while (known < received.length && !(received[known] === name && received[known + 1] === value)) known += 2
     if (known < received.length) next = known + 2
-    else if (!TOKEN.test(name) || !VALUE.test(value)) return undefined
+    else if (!isToken(name) || !VALUE.test(value)) return undefined
     text += `${name}: ${value}\r\n`
   }
   if (framing.kind === CHUNKED) text += 'Transfer-Encoding: chunked\r\n'
@@ -52,14 +63,11 @@ export interface ResponseShape {
   readonly upgrade: string | undefined
 }
 
-/** Words of `Connection` that name no header field. */
-const OPTIONS = new Set(['close', 'keep-alive', 'upgrade', ''])
-
 /** The app's response head for the client: hop-by-hop fields, those that `Connection` names and those that the verdict drops are left out. */
 export function responseText(parser: Parser, framing: Framing, verdict: Forward, shape: ResponseShape): string {
   const { headers, status } = parser
-  const named = framing.connection === '' || OPTIONS.has(framing.connection) ? undefined : framing.connection
-  let text = `HTTP/1.1 ${status} ${PHRASE.test(parser.reasonPhrase) ? parser.reasonPhrase : ''}\r\n`
+  const named = namesNoField(framing.connection) ? undefined : framing.connection
+  let text = parser.reasonPhrase === 'OK' ? `HTTP/1.1 ${status} OK\r\n` : `HTTP/1.1 ${status} ${PHRASE.test(parser.reasonPhrase) ? parser.reasonPhrase : ''}\r\n`
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     if (isHopByHop(name) || isLength(name) || verdict.dropsResponseHeader(name)) continue
@@ -71,6 +79,9 @@ export function responseText(parser: Parser, framing: Framing, verdict: Forward,
   else if (framing.hasLength && saysLength(status, shape.method, framing)) text += `Content-Length: ${framing.length}\r\n`
   return shape.close ? `${text}Connection: close\r\n\r\n` : `${text}\r\n`
 }
+
+/** Whether `Connection` holds options only. */
+const namesNoField = (connection: string): boolean => connection === '' || connection === 'keep-alive' || connection === 'close' || connection === 'upgrade'
 
 const isLength = (name: string): boolean => name.length === 14 && name.toLowerCase() === 'content-length'
 

@@ -81,9 +81,9 @@ export function loadLlhttp(): void {
 }
 
 let view = Buffer.alloc(0)
-/** The parser's input window. Made anew when the memory has grown, which detaches every older view. */
+/** The parser's input window. Made anew when the memory has grown, which detaches every older view: it is empty then. */
 function window(): Buffer {
-  if (view.buffer !== wasm.memory.buffer) view = Buffer.from(wasm.memory.buffer, base, WINDOW)
+  if (view.length === 0) view = Buffer.from(wasm.memory.buffer, base, WINDOW)
   return view
 }
 
@@ -230,7 +230,7 @@ export class Parser {
 /** Lets the parser read the window's first `length` bytes; returns how many it took. */
 function execute(parser: Parser, pointer: number): number {
   current = parser
-  spans.length = 0
+  if (spans.length > 0) spans.length = 0
   const code = wasm.llhttp_execute(pointer, base, length)
   if (code === OK) return length
   if (code !== PAUSED && code !== PAUSED_UPGRADE) parser.error = code
