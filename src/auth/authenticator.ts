@@ -102,8 +102,11 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
   /** Signature first: nobody without a key learns what else is wrong. */
   const verify = ({ token, jws, claims, trusted }: Candidate, keys: readonly VerificationKey[]): Principal | Denial => {
     const key = verifiedBy(keys, jws)
-    if (!key) return deny('signature_invalid')
-    const { rules } = trusted
+    const { rules, keySet } = trusted
+    if (!key) {
+      keySet.doubt()
+      return deny('signature_invalid')
+    }
     const { kid, alg, typ } = jws.header
     const denial = rules.check(claims, typ)
     if (denial) return denial

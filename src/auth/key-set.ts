@@ -39,6 +39,11 @@ export interface KeySet {
    * @returns one key or more, or `key_unknown`, `keys_unavailable`, `algorithm_refused`
    */
   find(kid: string | undefined, algorithm: string): readonly VerificationKey[] | Denial | Promise<readonly VerificationKey[] | Denial>
+  /**
+   * A signature did not verify with the keys found: the issuer may have put another key under their `kid`. Asks it in the background, seldom enough that
+   * bad signatures cannot make it a burden; the token at hand is refused all the same.
+   */
+  doubt(): void
   /** Whether a key found before is still in the set, and the set still usable. */
   holds(key: VerificationKey): boolean
   status(): KeySetStatus
@@ -107,13 +112,18 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     return ring.knows(kid) ? deny('algorithm_refused', `key ${named} is for another algorithm`) : deny('key_unknown', `kid ${named}`)
   }
 
-  const { demand, close } = feed()
+  const { demand, doubt, close } = feed()
   return {
     find(kid, algorithm) {
       const answer = lookUp(kid, algorithm)
-      if (!('denied' in answer) || answer.denied === 'algorithm_refused') return answer
+      if (!('denied' in answer)) return answer
+      if (answer.denied === 'algorithm_refused') {
+        doubt()
+        return answer
+      }
       return demand()?.then(() => lookUp(kid, algorithm)) ?? answer
     },
+    doubt,
     holds: (key) => ring.has(key) && usable(),
     status: () => ({
       keys: ring.size,
@@ -128,18 +138,18 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   }
 
   /** Starts what brings the keys. */
-  function feed(): { demand: () => Promise<void> | undefined, close: () => void } {
+  function feed(): { demand: () => Promise<void> | undefined, doubt: () => void, close: () => void } {
     const nothing = (): undefined => undefined
     if (source.inline !== undefined) {
       install(parseJwks(source.inline, source.maxKeys))
-      return { demand: nothing, close: nothing }
+      return { demand: nothing, doubt: nothing, close: nothing }
     }
     const path = source.file ?? source.secretFile
     if (path !== undefined) {
       const read = source.file === undefined
         ? (text: string): ParsedJwks => ({ keys: [importSecret(text)], skipped: [] })
         : (text: string): ParsedJwks => parseJwks(parseJson(text), source.maxKeys)
-      return { demand: nothing, close: watchFile(path, take(read), { maxBytes: source.maxBytes }) }
+      return { demand: nothing, doubt: nothing, close: watchFile(path, take(read), { maxBytes: source.maxBytes }) }
     }
     const fetchKeys = compileFetchKeys(config)
     return startRefresher({

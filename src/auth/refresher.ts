@@ -24,6 +24,11 @@ export interface Refresher {
    * @returns resolves when that load is over, well or not; undefined when there is nothing to wait for
    */
   demand(): Promise<void> | undefined
+  /**
+   * For a request that what is in force does not fit: fetches in the background, unless that was done within the cooldown, or doubted within
+   * {@link DOUBT_COOLDOWNS} of them. Nobody waits for it, and no `demand` is put off by it.
+   */
+  doubt(): void
   close(): void
 }
 
@@ -33,6 +38,8 @@ const LEAST_REFRESH = 30_000
 const LEAST_WAIT = 100
 const FIRST_RETRY = 1000
 const LONGEST_RETRY = 30_000
+/** Whoever knows a `kid` can send bad signatures at no cost; what they cause stays well below what tokens with an unknown one may. */
+export const DOUBT_COOLDOWNS = 4
 /** A refresh comes this much of its time early, at most: ahead of expiry, and not all sidecars at once. */
 const JITTER = 0.2
 
@@ -44,6 +51,8 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
   let flight: Promise<void> | undefined
   let cancel = (): void => {}
   let demandedAt = -Infinity
+  let doubtedAt = -Infinity
+  let startedAt = -Infinity
 
   const attempt = async (): Promise<number> => {
     try {
@@ -63,6 +72,7 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
   }
   const run = (): Promise<void> => {
     cancel()
+    startedAt = clock.monotonic()
     return flight = attempt().then(plan)
   }
 
@@ -74,6 +84,13 @@ export function startRefresher({ load, onFailure, refresh, cooldown, clock, rand
       if (life.signal.aborted || now - demandedAt < cooldown) return undefined
       demandedAt = now
       return run()
+    },
+    doubt() {
+      if (flight || life.signal.aborted) return
+      const now = clock.monotonic()
+      if (now - startedAt < cooldown || now - doubtedAt < cooldown * DOUBT_COOLDOWNS) return
+      doubtedAt = now
+      void run()
     },
     close() {
       life.abort()

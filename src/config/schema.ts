@@ -31,7 +31,7 @@ const keys = v.strictObject({
   allowedHosts: field(v.array(text), [], 'Other hosts (host or host:port) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
   refresh: field(duration, '5m', 'How often to refetch in the background; a shorter Cache-Control max-age of the issuer wins down to 30s.'),
   maxAge: field(duration, '24h', 'How long the last good set may be used while the issuer cannot be reached. Then its tokens are refused.'),
-  cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid.'),
+  cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid. Bad signatures cause one in four times as long.'),
   timeout: field(duration, '5s', 'For one whole fetch.'),
   maxBytes: field(size, '256KiB', 'Largest document accepted, after decompression.'),
   maxKeys: field(count, 100, 'Most keys taken from one set.'),

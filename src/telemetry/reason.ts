@@ -60,7 +60,7 @@ export const REASONS = {
   issuer_unknown: token('`iss` is missing or is not exactly one of the configured issuers.'),
   key_unknown: token('No key of this issuer has the token\'s `kid` (or none fits); a refetch was asked for if the cooldown allowed it.'),
   keys_unavailable: token('The issuer\'s keys have never been fetched or are older than keys.maxAge. Nothing is accepted without keys.'),
-  signature_invalid: token('The signature does not verify with the issuer\'s key.'),
+  signature_invalid: token('The signature does not verify with the issuer\'s key. The keys are fetched again in the background if that was not done lately: the issuer may have changed it.'),
   audience_mismatch: token('`aud` has none of the issuer\'s audiences.'),
   token_expired: token('`exp` has passed (skew included).'),
   expiry_missing: token('`exp` is missing or not a positive number.'),

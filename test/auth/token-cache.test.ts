@@ -111,6 +111,7 @@ function looseKeySet(): KeySet & { replace(keys: VerificationKey[]): void } {
       const keys = ring.find(kid, algorithm)
       return keys.length > 0 ? keys : deny('key_unknown')
     },
+    doubt: () => {},
     holds: (key) => ring.has(key),
     status: () => ({ keys: ring.size, skipped: [], usable: true, ageMs: 0, lastError: undefined, loads: 1, failures: 0 }),
     close: () => {},

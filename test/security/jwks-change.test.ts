@@ -7,7 +7,7 @@ import t from 'tap'
 import { createAuthority } from '../../src/demo/authority.ts'
 import { mintKey } from '../../src/demo/issuer.ts'
 import { isDenial } from '../../src/telemetry/reason.ts'
-import { configFor, fakeClock, issuerConfig, startFaultyIssuer, until } from '../helpers/issuer.ts'
+import { configFor, fakeClock, issuerConfig, startFaultyIssuer, until, type FaultyIssuer } from '../helpers/issuer.ts'
 import { forge, goodClaims, openBench, openIssuerBench, signerOf } from '../helpers/tokens.ts'
 
 const ISS = 'https://auth.internal'
@@ -44,6 +44,92 @@ t.test('J11 a key that changes under one kid: neither key\'s tokens pass for the
   await until(() => keySet.status().loads === 2, 'refreshed')
   t.equal(await bench.judge(byOld), 'signature_invalid', 'the cached verdict died with the key, although its kid lives')
   t.equal(await bench.judge(byYoung), 'passed')
+})
+
+/** Puts one key alone into the issuer's set. */
+const publish = (issuer: FaultyIssuer, jwk: object): void => { issuer.fail((_, response) => { response.end(JSON.stringify({ keys: [jwk] })) }, '/jwks') }
+
+for (const [what, kid] of [['under one kid', 'same'], ['of an issuer that names none', undefined]] as const) {
+  t.test(`J11 a key that changes ${what}: the first of its tokens is refused at once, the next passes`, async (t) => {
+    const [old, young] = await Promise.all([mintKey('ES256', kid), mintKey('ES256', kid)])
+    const { issuer, clock, bench, keySet } = await openIssuerBench(t, { algorithms: ['ES256'] })
+    publish(issuer, { ...old.jwk, kid })
+    clock.advance(5 * MINUTE)
+    await until(() => keySet.status().loads === 2, 'the old key')
+    const claims = { ...goodClaims(issuer.url), exp: Math.floor(clock.now() / 1000) + 3600 }
+    const [byOld, byYoung] = [old, young].map((key) => forge({ alg: 'ES256', kid }, claims, signerOf(key))) as [string, string]
+    t.equal(await bench.judge(byOld), 'passed')
+    publish(issuer, { ...young.jwk, kid })
+    clock.advance(30_000)
+    t.match(bench.authenticate(byYoung), { denied: 'signature_invalid' }, 'not a promise')
+    await until(() => keySet.status().loads === 3, 'asked again')
+    t.equal(await bench.judge(byYoung), 'passed')
+    t.equal(await bench.judge(byOld), 'signature_invalid', 'and the old one is refused, though it was cached')
+  })
+}
+
+t.test('J11 a kid whose key is suddenly for another algorithm: asked again, too', async (t) => {
+  const [old, young] = await Promise.all([mintKey('RS256', 'same'), mintKey('ES256', 'same')])
+  const { issuer, clock, bench, keySet } = await openIssuerBench(t, { algorithms: ['ES256'] })
+  publish(issuer, old.jwk)
+  clock.advance(5 * MINUTE)
+  await until(() => keySet.status().loads === 2, 'the old key')
+  publish(issuer, young.jwk)
+  clock.advance(30_000)
+  const token = forge({ alg: 'ES256', kid: 'same' }, { ...goodClaims(issuer.url), exp: Math.floor(clock.now() / 1000) + 3600 }, signerOf(young))
+  t.match(bench.authenticate(token), { denied: 'algorithm_refused' })
+  await until(() => keySet.status().loads === 3, 'asked again')
+  t.equal(await bench.judge(token), 'passed')
+})
+
+t.test('J14 a flood of bad signatures: one fetch in four cooldowns, none while the keys are young, nobody waits', async (t) => {
+  const { issuer, clock, bench } = await openIssuerBench(t, { algorithms: ['ES256'] }, ({ jwksUri }) => ({ jwksUri, refresh: '1h' }))
+  const { kid } = issuer.keys[0]!
+  const eve = await mintKey('ES256', kid)
+  const forged = forge({ alg: 'ES256', kid }, goodClaims(issuer.url), signerOf(eve))
+  const good = await issuer.sign()
+  t.equal(await bench.judge(good), 'passed')
+  const flood = async (n = 300) => {
+    for (let i = 0; i < n; i++) {
+      const answer = bench.authenticate(forged)
+      if (answer instanceof Promise || !isDenial(answer)) t.fail(`not refused at once: ${JSON.stringify(answer)}`)
+    }
+    // While a fetch is under way no other is planned.
+    await until(() => clock.pending.length > 0, 'the fetch, if any, is over')
+    return issuer.requests['/jwks']
+  }
+  clock.advance(29_000)
+  t.equal(await flood(), 1, 'keys of less than a cooldown are not doubted')
+  clock.advance(1_000)
+  t.equal(await flood(), 2, 'then once')
+  for (let seconds = 7; seconds <= 119; seconds += 7) {
+    clock.advance(7_000)
+    t.equal(await flood(20), seconds > 21 ? 3 : 2, `${seconds} s later`)
+    if (seconds !== 21) continue
+    t.equal(await bench.judge(forge({ alg: 'ES256', kid: 'new' }, goodClaims(issuer.url), signerOf(eve))), 'key_unknown')
+    t.equal(issuer.requests['/jwks'], 3, 'an unknown kid asks at once, whatever was doubted')
+  }
+  clock.advance(1_000)
+  t.equal(await flood(), 4)
+  t.equal(await bench.judge(good), 'passed', 'good tokens never noticed')
+})
+
+t.test('J14 an issuer that is down is not asked more often because of bad signatures; a closed key set asks nobody', async (t) => {
+  const { issuer, clock, bench, keySet } = await openIssuerBench(t, { algorithms: ['ES256'] }, ({ jwksUri }) => ({ jwksUri, refresh: '1h' }))
+  const { kid } = issuer.keys[0]!
+  const forged = forge({ alg: 'ES256', kid }, goodClaims(issuer.url), signerOf(await mintKey('ES256', kid)))
+  issuer.fail('status500')
+  clock.advance(30_000)
+  t.equal(await bench.judge(forged), 'signature_invalid')
+  await until(() => keySet.status().failures === 1, 'asked')
+  for (let i = 0; i < 100; i++) t.equal(await bench.judge(forged), 'signature_invalid')
+  t.equal(issuer.requests['/jwks'], 2)
+  t.ok(clock.pending[0]! <= 1_000, 'but by the backoff, as ever')
+  issuer.fail(undefined)
+  keySet.close()
+  clock.advance(10 * MINUTE)
+  t.equal(await bench.judge(forged), 'signature_invalid')
+  t.equal(issuer.requests['/jwks'], 2)
 })
 
 t.test('J11 a key that is now for another algorithm, or no longer for signatures, is another key', async (t) => {
