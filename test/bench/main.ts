@@ -1,79 +1,104 @@
 /**
- * `npm run bench [-- --peers] [--rows=warm,...] [--rounds=3] [--seconds=2]`: the sidecar beside what one would use instead. Every row goes round all peers, several times; the figure is CPU time a
- * request on one pinned core, and what carries over to other machines is the ratio. Writes .bench/results.json; with --peers also docs/benchmarks.md.
+ * `npm run bench [-- OPTIONS]`: the sidecar beside what one would use instead. The figure is CPU time a request on one pinned core, and what carries over to other machines is the ratio.
+ *
+ *   --peers            install the peers that can be; measure everything, cost curves too, and write docs/benchmarks.md
+ *   --curves           the cost curves, nothing else
+ *   --rows=a,b         only rows (and: start, memory, latency, curves) whose names hold one of these; no page
+ *   --only=a,b         only peers whose names hold one of these; no page
+ *   --rounds=5         undisturbed rounds of each row (3 without --peers)
+ *   --seconds=2        length of a window
+ *   --render           write the page from .bench/results.json, the last run's, and measure nothing
+ *
+ * Everything goes to .bench/results.json as it comes.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { check } from './check.ts'
-import { cpuTicks, family, load, type Row, type Sample } from './load.ts'
-import { footprint, oneToken, type Footprint } from './memory.ts'
+import { curves } from './curves/curves.ts'
+import { measureCurve } from './curves/measure.ts'
+import { measureLatency } from './latency.ts'
+import { measureMemory } from './memory.ts'
 import { findPeers, startApp, startPeer, stop, type Peer, type Running } from './peers/peers.ts'
-import { markdownPage } from './page.ts'
-import { median, round, table } from './report.ts'
-import { ROOT, WORK, openWorkspace } from './workspace.ts'
-
-const ROWS: readonly Row[] = [
-  { name: 'warm token', tokens: 'tokens-one.txt', path: '/' },
-  { name: '1,000 tokens', tokens: 'tokens-thousand.txt', path: '/' },
-  { name: 'new token each, RS256', tokens: 'tokens-fresh-rs.txt', path: '/' },
-  { name: 'new token each, ES256', tokens: 'tokens-fresh-es.txt', path: '/' },
-  { name: 'bad signature', tokens: 'tokens-bad.txt', path: '/', refused: true },
-  { name: '64 KiB response', tokens: 'tokens-one.txt', path: '/body/64k.bin' },
-  { name: '1 MiB POST', tokens: 'tokens-one.txt', path: '/sink', post: 1 << 20 },
-]
-const PACED = '2,000 requests a second'
-const ABOUT_TOKENS = /token each|signature/
+import { markdownPage, summary } from './page.ts'
+import { machine } from './report.ts'
+import { loadResults, saveResults, type Results } from './results.ts'
+import { measureRow, REFERENCES, ROWS } from './rows.ts'
+import { measureStarts } from './start.ts'
+import { ROOT, WORK, openWorkspace, type Keys } from './workspace.ts'
 
 const { values: options } = parseArgs({ options: {
-  peers: { type: 'boolean', default: false }, rows: { type: 'string' }, rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '2' }, only: { type: 'string' }, page: { type: 'boolean', default: false },
+  'peers': { type: 'boolean', default: false }, 'curves': { type: 'boolean', default: false }, 'rows': { type: 'string' }, 'only': { type: 'string' }, 'rounds': { type: 'string' }, 'seconds': { type: 'string', default: '2' },
+  'render': { type: 'boolean', default: false },
 } })
-const rounds = Number(options.rounds)
+const rounds = Number(options.rounds ?? (options.peers ? 5 : 3))
 const seconds = Number(options.seconds)
-const wanted = (name: string): boolean => options.rows === undefined || options.rows.split(',').some((word) => name.includes(word))
+const STARTS = 7
+const MEMORY_REPEATS = 3
+const CURVE_ROUNDS = 3
+/** After so long no point of a curve is repeated any more, however disturbed it was. */
+const CURVES_MS = 270_000
+const PAGE = `${ROOT}docs/benchmarks.md`
 
-/** CPU and latency at a fixed rate. */
-async function paced(running: Running): Promise<Sample> {
-  const pids = family(running.pid)
-  const before = cpuTicks(pids)
-  const args = ['-c', '1', process.execPath, `${ROOT}test/bench/paced.ts`, String(running.peer.port), '2000', '16', String(seconds), `${WORK}tokens-one.txt`]
-  const text = await new Promise<string>((resolve, reject) => {
-    const child = spawn('taskset', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let all = ''
-    child.stdout.on('data', (chunk: Buffer) => { all += chunk.toString() })
-    child.on('error', reject).on('close', () => resolve(all))
-  })
-  const found = JSON.parse(text) as { requests: number, p50: number, p99: number, errors: number }
-  return { ...found, cpu: (cpuTicks(pids) - before) * 10_000 / found.requests, rps: found.requests / seconds, foreign: NaN }
+const holdsOne = (name: string, words: string | undefined): boolean => words === undefined || words.split(',').some((word) => name.includes(word))
+const onlyCurves = options.curves && !options.peers && options.rows === undefined
+const wanted = (name: string): boolean => holdsOne(name, options.rows) && (!onlyCurves || name === 'curves')
+const whole = options.peers && options.rows === undefined && options.only === undefined
+
+const step = (text: string): void => console.log(`${new Date().toISOString().slice(11, 19)} ${text}`)
+
+async function measureFresh(peers: readonly Peer[], results: Results): Promise<void> {
+  const checking = peers.filter(({ checks }) => checks)
+  const token = readFileSync(`${WORK}tokens-one.txt`, 'latin1').trim()
+  if (wanted('start')) {
+    step('start')
+    results.starts = await measureStarts(checking, token, STARTS)
+  }
+  if (wanted('memory')) {
+    step('memory')
+    results.memory = await measureMemory(checking, token, MEMORY_REPEATS)
+  }
 }
 
-type Results = Map<string, Map<string, Sample[]>>
-
-/** @param save called after each row: a bench that is broken off has what it has */
-async function measure(running: readonly Running[], results: Results, save: () => void): Promise<void> {
-  const rows = [...ROWS, { name: PACED, tokens: 'tokens-one.txt', path: '/' }].filter(({ name }) => wanted(name))
+async function measureRunning(peers: readonly Peer[], app: number, keys: Keys, results: Results, running: Running[]): Promise<void> {
+  const rows = ROWS.filter(({ name }) => wanted(name))
+  if (rows.length === 0 && !wanted('latency')) return
+  for (const peer of peers) running.push(await startPeer(peer))
+  for (const peer of peers) if (peer.checks) results.checks[peer.name] = await check(peer, keys)
   for (const row of rows) {
-    const peers = running.filter(({ peer }) => peer.checks || !ABOUT_TOKENS.test(row.name))
-    const samples = new Map<string, Sample[]>(peers.map(({ peer }) => [peer.name, []]))
-    results.set(row.name, samples)
-    for (const { pid, peer } of peers) await load(pid, peer.port, row, 1)
-    for (let at = 0; at < rounds; at++) {
-      for (const each of peers) samples.get(each.peer.name)!.push(row.name === PACED ? await paced(each) : await load(each.pid, each.peer.port, row, seconds))
-    }
-    for (const [name, all] of samples) {
-      const errors = all.reduce((sum, { errors }) => sum + errors, 0)
-      const best = all.reduce((a, b) => a.cpu <= b.cpu ? a : b)
-      console.log(`${row.name.padEnd(24)} ${name.padEnd(20)} ${round(best.cpu, 1).padStart(7)} us  median ${round(median(all.map(({ cpu }) => cpu)), 1).padStart(7)}  ${round(best.rps).padStart(6)} rps  p50 ${round(best.p50, 2)} p99 ${round(best.p99, 2)} ms${errors > 0 ? `  ${errors} ERRORS` : ''}`)
-    }
-    save()
+    step(row.name)
+    results.rows[row.name] = await measureRow(row, running, rounds, seconds)
+    saveResults(results)
+  }
+  if (wanted('latency')) {
+    step('latency at a fixed rate')
+    results.latency = await measureLatency(running, app, rounds, seconds, REFERENCES)
+  }
+  for (const { child } of running.splice(0)) await stop(child)
+}
+
+async function measureCurves(keys: Keys, results: Results): Promise<void> {
+  // --peers may be filtered to some rows: then the curves are asked for by name.
+  if (!wanted('curves') || !(options.curves || options.peers || options.rows?.includes('curves'))) return
+  const end = Date.now() + CURVES_MS
+  for (const curve of curves(keys)) {
+    step(`curve: ${curve.name}`)
+    results.curves.push(await measureCurve(curve, CURVE_ROUNDS, () => Date.now() < end))
+    saveResults(results)
   }
 }
 
 async function main(): Promise<void> {
+  if (options.render) return writeFileSync(PAGE, markdownPage(loadResults()))
   const keys = openWorkspace()
-  console.log('building')
+  step('building')
   if (spawnSync('node', ['scripts/build.mjs'], { cwd: ROOT, stdio: 'inherit' }).status !== 0) process.exit(1)
-  const peers = findPeers(options.peers).filter(({ name }) => options.only === undefined || options.only.split(',').some((word) => name.includes(word)))
+  // CPU 0 is the proxies'.
+  spawnSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)], { stdio: 'ignore' })
+  const { peers, skipped } = findPeers(options.peers)
+  const chosen = peers.filter(({ name }) => holdsOne(name, options.only))
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+  const results: Results = { date: new Date().toISOString(), command, machine: machine(), rounds, seconds, skipped, checks: {}, starts: {}, memory: {}, rows: {}, latency: undefined, curves: [] }
   const app = await startApp()
   const running: Running[] = []
   process.once('SIGTERM', () => {
@@ -81,36 +106,19 @@ async function main(): Promise<void> {
     app.kill()
     process.exit(1)
   })
-  const results: Results = new Map()
-  const checks = new Map<string, Record<string, string>>()
-  const footprints = new Map<string, Footprint>()
   try {
-    if (wanted('memory')) for (const peer of peers.filter(({ checks }) => checks)) footprints.set(peer.name, await footprint(peer, oneToken()))
-    for (const [name, { idle, tokens, bodies, connections, start }] of footprints) {
-      console.log(`${name.padEnd(20)} start ${round(start)} ms; anonymous (resident) MiB: idle ${round(idle.anon, 1)} (${round(idle.rss)}), tokens ${round(tokens.anon, 1)} (${round(tokens.rss)}), bodies ${round(bodies.anon, 1)} (${round(bodies.rss)}), 1,000 connections ${round(connections.anon, 1)} (${round(connections.rss)})`)
-    }
-    for (const peer of peers) running.push(await startPeer(peer))
-    for (const { peer } of running) if (peer.checks) checks.set(peer.name, await check(peer, keys))
-    printChecks(peers, checks)
-    const save = (): void => {
-      const plain = Object.fromEntries([...results].map(([row, samples]) => [row, Object.fromEntries(samples)]))
-      writeFileSync(`${WORK}results.json`, JSON.stringify({ checks: Object.fromEntries(checks), footprints: Object.fromEntries(footprints), rows: plain }, undefined, 2))
-      if (options.page || (options.peers && options.rows === undefined && options.only === undefined)) writeFileSync(`${ROOT}docs/benchmarks.md`, markdownPage(results, footprints, checks).markdown)
-    }
-    await measure(running, results, save)
-    save()
-    console.log(`\n${markdownPage(results, footprints, checks).summary}`)
+    await measureFresh(chosen, results)
+    saveResults(results)
+    await measureRunning(chosen, app.pid!, keys, results, running)
+    await measureCurves(keys, results)
   } finally {
+    saveResults(results)
     for (const { child } of running) await stop(child)
     await stop(app)
   }
-}
-
-function printChecks(peers: readonly Peer[], checks: ReadonlyMap<string, Record<string, string>>): void {
-  const names = peers.map(({ name }) => name).filter((name) => checks.has(name))
-  if (names.length === 0) return
-  const cases = Object.keys(checks.get(names[0]!)!)
-  console.log(table([['', ...names], ...cases.map((name) => [name, ...names.map((peer) => checks.get(peer)![name]!)])], false))
+  console.log(`\n${summary(results)}`)
+  if (whole) writeFileSync(PAGE, markdownPage(results))
+  step(whole ? `written: ${PAGE}` : 'written: .bench/results.json')
 }
 
 await main()

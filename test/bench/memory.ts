@@ -1,25 +1,43 @@
-/** Memory and start, each in a fresh process: what a pod pays for whether or not anybody asks. */
+/** What a pod pays in memory: each figure from a fresh process, read when it has had time to settle; several times over. */
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { family, load, type Row } from './load.ts'
-import { startPeer, stop, type Peer } from './peers/peers.ts'
-import { WORK } from './workspace.ts'
+import { family } from './cpu.ts'
+import { load } from './load.ts'
+import { startPeer, stop, type Peer, type Running } from './peers/peers.ts'
+import { firstGood } from './start.ts'
 
 /** MiB of the whole family. */
 export interface Memory { readonly anon: number, readonly rss: number }
 
-export interface Footprint {
-  readonly idle: Memory
-  readonly tokens: Memory
-  readonly bodies: Memory
-  readonly connections: Memory
-  /** Milliseconds from the start of the process to the first 200. */
-  readonly start: number
+const SETTLE_MS = 2_000
+const IDLE_CONNECTIONS = 1_000
+
+/** What is done to a process before its memory is read, by name. The function returned undoes it. */
+export const KINDS: Readonly<Record<string, (running: Running, token: string) => Promise<() => void>>> = {
+  'idle': () => Promise.resolve(() => {}),
+  'after 1,000 tokens': async ({ pid, peer }) => {
+    await load(pid, peer.port, { tokens: 'tokens-thousand.txt', path: '/' }, 2)
+    return () => {}
+  },
+  'after bodies': async ({ pid, peer }) => {
+    await load(pid, peer.port, { tokens: 'tokens-one.txt', path: '/body/64k.bin' }, 2)
+    await load(pid, peer.port, { tokens: 'tokens-one.txt', path: '/sink', post: 1 << 20 }, 2)
+    return () => {}
+  },
+  '1,000 idle connections': async ({ peer }, token) => {
+    const sockets: net.Socket[] = []
+    while (sockets.length < IDLE_CONNECTIONS) sockets.push(...await Promise.all(Array.from({ length: 50 }, () => hold(peer.port, token))))
+    return () => { for (const socket of sockets) socket.destroy() }
+  },
 }
 
-function memory(pid: number): Memory {
+/** By the name of the kind: one for each repeat. */
+export type Footprint = Record<string, Memory[]>
+
+/** Anonymous and resident memory of a process and its children. */
+export function memoryOf(pid: number): Memory {
   const sum = (field: string): number => family(pid).reduce((total, each) => {
     const found = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${each}/smaps_rollup`, 'latin1'))
     return total + Number(found?.[1] ?? 0) / 1024
@@ -27,63 +45,38 @@ function memory(pid: number): Memory {
   return { anon: sum('Anonymous'), rss: sum('Rss') }
 }
 
-const THOUSAND: Row = { name: '', tokens: 'tokens-thousand.txt', path: '/' }
-const BODIES: readonly Row[] = [{ name: '', tokens: 'tokens-one.txt', path: '/body/64k.bin' }, { name: '', tokens: 'tokens-one.txt', path: '/sink', post: 1 << 20 }]
-
-/** Runs a peer from its start through all of it. */
-export async function footprint(peer: Peer, token: string): Promise<Footprint> {
-  const begin = performance.now()
-  const { child, pid } = await startPeer(peer)
-  while (!await answers(peer.port, token)) await sleep(2)
-  const start = performance.now() - begin
-  await sleep(3_000)
-  const idle = memory(pid)
-  await load(pid, peer.port, THOUSAND, 3)
-  await sleep(1_500)
-  const tokens = memory(pid)
-  for (const row of BODIES) await load(pid, peer.port, row, 3)
-  await sleep(1_500)
-  const bodies = memory(pid)
-  await stop(child)
-  return { idle, tokens, bodies, connections: await withConnections(peer, token), start }
-}
-
-async function withConnections(peer: Peer, token: string): Promise<Memory> {
-  const { child, pid } = await startPeer(peer)
-  while (!await answers(peer.port, token)) await sleep(2)
-  const sockets: net.Socket[] = []
-  while (sockets.length < 1_000) sockets.push(...await Promise.all(Array.from({ length: 50 }, () => hold(peer.port, token))))
-  await sleep(2_000)
-  const found = memory(pid)
-  for (const socket of sockets) socket.destroy()
-  await stop(child)
-  return found
-}
-
-const requestText = (token: string): string => `GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`
-
-async function answers(port: number, token: string): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    socket.write(requestText(token))
-    const [chunk] = await once(socket, 'data') as [Buffer]
-    return chunk.toString('latin1', 9, 12) === '200'
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
-}
-
 /** A connection that has had one answer and stays open. */
 async function hold(port: number, token: string): Promise<net.Socket> {
   const socket = net.connect(port, '127.0.0.1')
   await once(socket, 'connect')
-  socket.write(requestText(token))
+  socket.write(`GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`)
   await once(socket, 'data')
   return socket
 }
 
-/** The one token of the warm rows. */
-export const oneToken = (): string => readFileSync(`${WORK}tokens-one.txt`, 'latin1').trim()
+/** All peers at once, of one kind: while one settles the next is loaded. */
+async function round(peers: readonly Peer[], kind: keyof typeof KINDS, token: string, take: (peer: Peer, found: Memory) => void): Promise<void> {
+  const running: Running[] = []
+  const settling: Promise<void>[] = []
+  try {
+    for (const peer of peers) {
+      const each = await startPeer(peer)
+      running.push(each)
+      await firstGood(each, token)
+      const undo = await KINDS[kind]!(each, token)
+      settling.push(sleep(SETTLE_MS).then(() => { take(peer, memoryOf(each.pid)); undo() }))
+    }
+    await Promise.all(settling)
+  } finally {
+    for (const { child } of running) await stop(child)
+  }
+}
+
+/** @returns by the peer's name */
+export async function measureMemory(peers: readonly Peer[], token: string, repeats: number): Promise<Record<string, Footprint>> {
+  const found: Record<string, Footprint> = Object.fromEntries(peers.map(({ name }) => [name, {}]))
+  for (let at = 0; at < repeats; at++) {
+    for (const kind of Object.keys(KINDS)) await round(peers, kind, token, ({ name }, memory) => { (found[name]![kind] ??= []).push(memory) })
+  }
+  return found
+}

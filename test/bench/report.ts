@@ -1,5 +1,6 @@
-/** Tables: on the terminal as it is, and as Markdown. */
+/** Tables and figures: on the terminal as they are, and as Markdown. */
 import { cpus, release } from 'node:os'
+import { spread } from './stats.ts'
 
 /** Lines of a table, columns aligned; the first row is the head. */
 export function table(rows: readonly (readonly string[])[], markdown: boolean): string {
@@ -14,12 +15,12 @@ export function table(rows: readonly (readonly string[])[], markdown: boolean): 
 
 export const round = (value: number, digits = 0): string => Number.isFinite(value) ? value.toFixed(digits) : '-'
 
-export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN
-
-/** How many times the peer's cost the other's is, over the rounds: median and spread. */
-export function ratio(other: readonly number[], peer: readonly number[]): string {
-  const each = peer.map((value, at) => other[at]! / value).filter(Number.isFinite)
-  return each.length === 0 ? '-' : `${median(each).toFixed(2)} (${Math.min(...each).toFixed(2)}-${Math.max(...each).toFixed(2)})`
+/** `1.23 (1.10-1.40)`: the median, and from the least to the most. */
+export function withSpread(values: readonly number[], digits = 2): string {
+  const found = spread(values)
+  return found === undefined ? '-' : `${round(found.median, digits)} (${round(found.least, digits)}-${round(found.most, digits)})`
 }
 
-export const machine = (): string => `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${cpus().length} cores, Linux ${release()}, node ${process.version}`
+export const percent = (share: number): string => `${round(share * 100, 1)} %`
+
+export const machine = (): string => `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${cpus().length} cores, Linux ${release()}, Node ${process.version}`

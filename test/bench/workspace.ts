@@ -1,7 +1,7 @@
 /** The bench's own folder (.bench/): keys, tokens and configurations, minted at run time and kept for the next run, never checked in. */
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -9,12 +9,15 @@ export const WORK = `${ROOT}.bench/`
 export const ISSUER = 'https://127.0.0.1:9443'
 export const AUDIENCE = 'internal-services'
 
-/** More tokens than any cache here holds, so that going round them is always new to every peer. */
+/** More tokens than any cache here holds: going round them finds every cache full of others, once {@link OTHERS} have filled it. */
 const FRESH = 20_000
+/** What fills the caches before. A cache takes whoever comes while it has room, and what it holds is not new. */
+const OTHERS = 6_000
 
 export interface Keys { readonly rsa: KeyObject, readonly ec: KeyObject }
 
-function file(name: string, make: () => string | Uint8Array): string {
+/** Makes a file of the folder, if it is not there from the last run. Returns its path. */
+export function file(name: string, make: () => string | Uint8Array): string {
   const path = `${WORK}${name}`
   if (!existsSync(path)) writeFileSync(path, make(), { mode: 0o600 })
   return path
@@ -48,26 +51,38 @@ export function spoil(token: string): string {
   return `${head}.${claims}.${signature.slice(0, middle)}${other}${signature.slice(middle + 8)}`
 }
 
-const lines = (count: number, make: (at: number) => string): string => Array.from({ length: count }, (_, at) => make(at)).join('\n')
+/** So many tokens, one a line. */
+export const lines = (count: number, make: (at: number) => string): string => Array.from({ length: count }, (_, at) => make(at)).join('\n')
+
+/** Tokens live 30 days. */
+function dropOldTokens(): void {
+  const old = Date.now() - 20 * 86_400_000
+  for (const name of readdirSync(WORK).filter((each) => /^tokens-.*\.txt$/.test(each))) if (statSync(`${WORK}${name}`).mtimeMs < old) rmSync(`${WORK}${name}`)
+}
 
 /** Makes what is missing in the folder. Returns the keys; the rest is read by name. */
 export function openWorkspace(): Keys {
   for (const folder of ['', 'run', 'log', 'www/body']) mkdirSync(`${WORK}${folder}`, { recursive: true })
+  dropOldTokens()
   const rsa = privateKey('rsa-private.pem', () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
   const ec = privateKey('ec-private.pem', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
   const publicJwk = (key: KeyObject, more: object): object => {
     const { kty, n, e, crv, x, y } = key.export({ format: 'jwk' })
     return { kty, n, e, crv, x, y, use: 'sig', ...more }
   }
-  file('jwks.json', () => JSON.stringify({ keys: [publicJwk(rsa, { kid: 'k1', alg: 'RS256' }), publicJwk(ec, { kid: 'e1', alg: 'ES256' })] }))
+  const jwks = JSON.stringify({ keys: [publicJwk(rsa, { kid: 'k1', alg: 'RS256' }), publicJwk(ec, { kid: 'e1', alg: 'ES256' })] })
+  file('jwks.json', () => jwks)
+  // The app gives it to those that fetch it; its worker is another user.
+  chmodSync(file('www/jwks.json', () => jwks), 0o644)
   for (const [name, key] of [['rsa', rsa], ['ec', ec]] as const) {
     file(`${name}.pem`, () => execFileSync('openssl', ['pkey', '-pubout'], { input: pem(key) }))
   }
-  if (!existsSync(`${WORK}tokens-fresh-es.txt`)) console.log(`minting ${2 * FRESH} tokens, once`)
+  if (!existsSync(`${WORK}tokens-others.txt`)) console.log(`minting ${2 * FRESH + OTHERS} tokens, once`)
   file('tokens-one.txt', () => mint(rsa))
   file('tokens-thousand.txt', () => lines(1_000, (at) => mint(rsa, { sub: `user-${at}` })))
   file('tokens-fresh-rs.txt', () => lines(FRESH, (at) => mint(rsa, { sub: `user-${at}` })))
   file('tokens-fresh-es.txt', () => lines(FRESH, (at) => mint(ec, { sub: `user-${at}` })))
+  file('tokens-others.txt', () => lines(OTHERS, (at) => mint(rsa, { sub: `other-${at}` })))
   file('tokens-bad.txt', () => readFileSync(`${WORK}tokens-fresh-rs.txt`, 'utf8').split('\n').map(spoil).join('\n'))
   chmodSync(file('www/body/64k.bin', () => Buffer.alloc(65_536, 'sidegate ')), 0o644)
   return { rsa, ec }

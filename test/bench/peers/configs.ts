@@ -150,16 +150,48 @@ export function envoy(port: number, jwt: number | undefined): string {
   })
 }
 
+/** oauth2-proxy for bearer tokens alone: no logins, no redirects, no sessions, no logs. It takes the keys from the app, once. */
+export const oauth2Proxy = (port: number): string => `
+http_address = "127.0.0.1:${port}"
+upstreams = ["http://127.0.0.1:${APP_PORT}/"]
+provider = "oidc"
+oidc_issuer_url = "${ISSUER}"
+skip_oidc_discovery = true
+oidc_jwks_url = "http://127.0.0.1:${APP_PORT}/jwks"
+oidc_enabled_signing_algs = ["RS256", "ES256"]
+oidc_groups_claim = "roles"
+login_url = "${ISSUER}/unused"
+redeem_url = "${ISSUER}/unused"
+client_id = "${AUDIENCE}"
+client_secret = "unused"
+cookie_secret = "0123456789abcdef0123456789abcdef"
+cookie_secure = false
+email_domains = ["*"]
+skip_jwt_bearer_tokens = true
+bearer_token_login_fallback = false
+api_routes = ["^/"]
+skip_provider_button = true
+pass_basic_auth = false
+pass_user_headers = true
+pass_authorization_header = false
+request_logging = false
+auth_logging = false
+standard_logging = false
+`
+
+/** The sidecar with one issuer and two identity headers, and what is given beside or instead. */
+export const sidegateWith = (port: number, fields: object): string => JSON.stringify({
+  listeners: [{ bind: `127.0.0.1:${port}`, upstream: `127.0.0.1:${APP_PORT}` }], admin: { bind: '127.0.0.1:0' }, health: { bind: `127.0.0.1:${port + 500}` }, shutdown: { delay: '0', grace: '1s' },
+  issuers: [{ name: 'corp', issuer: ISSUER, audiences: [AUDIENCE], keys: { file: `${WORK}jwks.json` } }],
+  identity: { headers: { 'X-User-Id': { claim: 'sub' }, 'X-User-Roles': { claim: 'roles', encoding: 'csv' } } },
+  ...fields,
+})
+
 /** The sidecar: `full` with many rules, identity headers and a share of the requests logged, else as little as it can have. */
 export function sidegate(port: number, full: boolean): string {
   const rules = Array.from({ length: 40 }, (_, at) => ({ match: { path: `/service-${at}/**`, methods: ['POST'] }, require: { scopes: [`service${at}.write`] } }))
-  return JSON.stringify({
-    listeners: [{ bind: `127.0.0.1:${port}`, upstream: `127.0.0.1:${APP_PORT}` }], admin: { bind: '127.0.0.1:0' }, health: { bind: `127.0.0.1:${port + 500}` }, shutdown: { delay: '0', grace: '1s' },
-    issuers: [{ name: 'corp', issuer: ISSUER, audiences: [AUDIENCE], keys: { file: `${WORK}jwks.json` } }],
-    identity: { headers: { 'X-User-Id': { claim: 'sub' }, 'X-User-Roles': { claim: 'roles', encoding: 'csv' } } },
-    ...full && {
-      identity: { headers: { 'X-User-Id': { claim: 'sub' }, 'X-User-Roles': { claim: 'roles', encoding: 'csv' }, 'X-Tenant-Id': { claim: 'tenantId' } } },
-      rules: [...rules, { match: { path: '/**' }, require: { scopes: ['orders.read'], roles: { anyOf: ['auditor'] } } }], log: { allowed: 0.001 },
-    },
-  })
+  return sidegateWith(port, full ? {
+    identity: { headers: { 'X-User-Id': { claim: 'sub' }, 'X-User-Roles': { claim: 'roles', encoding: 'csv' }, 'X-Tenant-Id': { claim: 'tenantId' } } },
+    rules: [...rules, { match: { path: '/**' }, require: { scopes: ['orders.read'], roles: { anyOf: ['auditor'] } } }], log: { allowed: 0.001 },
+  } : {})
 }

