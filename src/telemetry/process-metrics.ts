@@ -7,8 +7,9 @@ import type { Metrics } from './metrics.ts'
  * @returns a function that removes them
  */
 export function collectProcess(metrics: Metrics): () => void {
-  metrics.series('process_start_time_seconds').value = Math.round(performance.timeOrigin / 1000)
-  let last = performance.eventLoopUtilization()
+  metrics.series('process_start_time_seconds').value = Math.round(Date.now() / 1000 - process.uptime())
+  // Since the start of the process at first. `performance` is not touched before somebody scrapes: that loads all of node:perf_hooks.
+  let last: ReturnType<typeof performance.eventLoopUtilization> | undefined
   return metrics.collect(() => {
     const { user, system } = process.cpuUsage()
     const { rss, heapUsed } = process.memoryUsage()
@@ -16,7 +17,7 @@ export function collectProcess(metrics: Metrics): () => void {
     metrics.series('process_cpu_seconds_total').value = (user + system) / 1e6
     metrics.series('process_resident_memory_bytes').value = rss
     metrics.series('nodejs_heap_size_used_bytes').value = heapUsed
-    metrics.series('nodejs_eventloop_utilization').value = performance.eventLoopUtilization(current, last).utilization
+    metrics.series('nodejs_eventloop_utilization').value = (last === undefined ? current : performance.eventLoopUtilization(current, last)).utilization
     last = current
     const fds = openFds()
     if (fds !== undefined) metrics.series('process_open_fds').value = fds

@@ -3,6 +3,7 @@
  * Moving a deadline later costs one assignment: the entry is put further on when its slot comes up. Deadlines are met up to one
  * slot late, never early.
  */
+import { monotonicMs } from '../../lib/clock.ts'
 
 /** Something with a deadline. It belongs to one wheel. */
 export abstract class Timed {
@@ -30,10 +31,10 @@ export class Wheel {
    * @param width of a slot, milliseconds
    * @param count of slots; deadlines further away than the ring is long are looked at once a turn
    */
-  constructor(now: () => number = () => performance.now(), width = 32, count = 1024) {
+  constructor(now: () => number = monotonicMs, width = 32, count = 1024) {
     this.now = now
     this.#width = width
-    this.#slots = Array.from({ length: count }, () => undefined)
+    this.#slots = Array.from<undefined>({ length: count })
     this.#done = Math.floor(now() / width)
   }
 
