@@ -10,6 +10,7 @@ import { createServer as createHttpsServer, Server as HttpsServer } from 'node:h
 import type { AddressInfo, Socket } from 'node:net'
 import { CompactSign, exportJWK, generateKeyPair } from 'jose'
 import type { CompactJWSHeaderParameters, JWK } from 'jose'
+import { resetSocket } from '../lib/reset-socket.ts'
 import { createAuthority } from './authority.ts'
 import type { Authority } from './authority.ts'
 import type { KeyPair } from '../pki/authority.ts'
@@ -139,7 +140,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<Issuer> 
   const stop = async (): Promise<void> => {
     if (!server.listening) return
     server.close()
-    for (const socket of sockets) socket.resetAndDestroy()
+    for (const socket of sockets) resetSocket(socket)
     await once(server, 'close')
   }
   await start()

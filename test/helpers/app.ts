@@ -4,6 +4,7 @@
  */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { resetSocket } from '../../src/lib/reset-socket.ts'
 import { fieldValue, fieldValues, framingOf, readBody, readHead, type MessageBody } from './message.ts'
 
 /** One request as the app got it. */
@@ -162,7 +163,7 @@ function connectionOf(socket: net.Socket): AppConnection {
       socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => { socket.off('close', resolve); resolve() })
     }),
     end: () => { socket.end() },
-    reset: () => { socket.resetAndDestroy() },
+    reset: () => { resetSocket(socket) },
     get gone() { return goneOf(socket) },
   }
 }

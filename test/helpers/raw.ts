@@ -1,5 +1,6 @@
 /** A raw HTTP client over one TCP connection: sends exact bytes, in pieces if asked, keeps every byte that comes back, and reads responses strictly. */
 import net from 'node:net'
+import { resetSocket } from '../../src/lib/reset-socket.ts'
 import { fieldValue, framingOf, readBody, readHead, type Framing } from './message.ts'
 
 /** One response as it came. */
@@ -110,7 +111,7 @@ export async function connect(address: { host: string; port: number }, options: 
     },
     end: () => { socket.end() },
     destroy: () => { socket.destroy() },
-    reset: () => { socket.resetAndDestroy() },
+    reset: () => { resetSocket(socket) },
   }
 }
 

@@ -1,6 +1,7 @@
 /** One request from its head to the end of its answer: decide, then reply or forward, and tell the handler once how it ended. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { resetSocket } from '../../../src/lib/reset-socket.ts'
 import type { Reason } from '../../../src/telemetry/reason.ts'
 import type { Forward, Handler, Reply, RequestHead, Verdict } from '../../../src/http/contract.ts'
 import { AppCall, type AppEvents } from './app-call.ts'
@@ -216,7 +217,7 @@ export class Exchange implements AppEvents {
     else if (this.#status === 0) this.#reply(this.#handler.refuse(reason, this.#head.peer, this.#head, this.#verdict))
     else if (this.#response.writableEnded) this.#connection.socket.destroy()
     // Without a length or chunks the end of the connection is the end of the body: only a reset tells.
-    else this.#connection.socket.resetAndDestroy()
+    else resetSocket(this.#connection.socket)
   }
 
   // Our own answers, and the end.
