@@ -24,7 +24,8 @@ export const appConfig = (): string => nginx('app', '', `
   server {
     listen 127.0.0.1:${APP_PORT} backlog=4096;
     location / { return 200 "hello world!\\n"; }
-    location = /headers { return 200 "user=$http_x_user_id roles=$http_x_user_roles authorization=$http_authorization\\n"; }
+    location = /headers { return 200 "user=$http_x_user_id $http_x_forwarded_user roles=$http_x_user_roles $http_x_forwarded_groups authorization=$http_authorization\\n"; }
+    location = /jwks { default_type application/json; alias ${WORK}www/jwks.json; }
     location = /sink { proxy_pass http://127.0.0.1:${APP_PORT}/; proxy_http_version 1.1; proxy_set_body ""; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_method GET; }
     location /body/ { root ${WORK}www; }
   }`)

@@ -94,12 +94,21 @@ function fetchEnvoy(): void {
   if (existsSync(ENVOY)) chmodSync(ENVOY, 0o755)
 }
 
+async function isOpen(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
 async function listening(port: number, child: ChildProcess): Promise<void> {
   for (const deadline = Date.now() + 15_000; ;) {
-    const socket = net.connect(port, '127.0.0.1')
-    const open = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false)
-    socket.destroy()
-    if (open) return
+    if (await isOpen(port)) return
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`port ${port} does not open; see .bench/log`)
     await sleep(2)
   }
@@ -111,6 +120,11 @@ function spawnOn(cpu: number, command: readonly string[], name: string): ChildPr
   const child = spawn('taskset', ['-c', String(cpu), ...command], { cwd: WORK, stdio: ['ignore', log, log] })
   closeSync(log)
   return child
+}
+
+/** Whoever is there already would be measured instead. @throws Error that says so */
+export async function mustBeFree(ports: readonly number[]): Promise<void> {
+  for (const port of ports) if (await isOpen(port)) throw new Error(`port ${port} of 127.0.0.1 is taken: another bench is running, or one left something behind (ss -ltnp)`)
 }
 
 /** Starts a peer and does not wait for anything. */
@@ -125,6 +139,7 @@ export async function startPeer(peer: Peer): Promise<Running> {
 
 export async function startApp(): Promise<ChildProcess> {
   if (!has('nginx')) throw new Error('the bench needs nginx as the app behind every proxy: apt-get install nginx')
+  await mustBeFree([APP_PORT])
   const child = spawnOn(1, ['nginx', '-p', WORK, '-e', `${WORK}log/app.log`, '-c', config('app.conf', appConfig())], 'app')
   await listening(APP_PORT, child)
   return child
