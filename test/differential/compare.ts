@@ -21,6 +21,10 @@ const ARGUED: readonly { readonly message: RegExp; readonly why: string }[] = [
   { message: /[A-Z] [^\s/]\S* HTTP\/1/, why: 'not origin-form (RFC 9112 section 3.2): undici cannot send it, the engine leaves it to the pipeline, which refuses it as ambiguous_path' },
   { message: /\r\nhost:[^\r]*\r\n(?:[^\r]+\r\n)*host:/i, why: 'two Hosts: undici refuses them with an internal error, the engine leaves them to the pipeline, which refuses them as bad_host' },
   { message: /\r\nupgrade:/i, why: 'an offer to upgrade that is not taken up (h2c): node reads nothing more on that connection, the engine reads the next request' },
+  {
+    message: /\r\n0\r\n(?:[^\r]+\r\n)*(?:proxy-)?connection:[^\r]*close/i,
+    why: '`Connection: close` as a trailer: node closes, and answers the next request 400; trailers say nothing about the connection (RFC 9110 section 6.5.1), the engine reads it',
+  },
 ]
 
 /**
