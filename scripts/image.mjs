@@ -1,9 +1,11 @@
 // image.mjs OUT [DIST]: puts what the three programs load at run time into OUT: DIST (default dist/), the production packages without
 // types, source maps and documentation, and a bill of materials. The same input gives the same list and the same bytes.
+// A bundle that is older than what it was made of is refused.
 import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { assertFresh } from './bundle.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const [out, dist = join(root, 'dist')] = process.argv.slice(2)
@@ -76,6 +78,12 @@ function bill(packages) {
   return { bomFormat: 'CycloneDX', specVersion: '1.5', version: 1, metadata: { component: self }, components: [runtime, ...new Map(components.map((part) => [part.purl, part])).values()] }
 }
 
+try {
+  assertFresh(dist)
+} catch (error) {
+  console.error(`image: ${error.message}`)
+  process.exit(1)
+}
 rmSync(out, { recursive: true, force: true })
 const packages = production()
 for (const file of files(dist)) copy(join(dist, file), join(out, 'dist', file))

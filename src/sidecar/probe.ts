@@ -3,7 +3,6 @@
  * request reaches the app. Judged as the kubelet judges: http 200-399, tcp connected, grpc SERVING.
  */
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/schema.ts'
 import { formatAddress } from '../config/values.ts'
 import { builtin } from '../lib/builtin.ts'
@@ -21,6 +20,8 @@ const MAX_REDIRECTS = 10
 /** The injector names hooks container/kind/key. */
 const POST_START = /^[^/]+\/postStart(?:\/|$)/
 const HOOK_RETRY = 100
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
 
 /**
  * Prepares the probes of a configuration. Requests for one probe that overlap share one run, so that a flood of them

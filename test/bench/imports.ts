@@ -8,6 +8,9 @@ import { output } from './output.ts'
 import { round, table } from './report.ts'
 import { SIDECAR_FLAGS } from './peers/peers.ts'
 
+/** Without the permissions: a module may be anywhere. */
+const FLAGS = SIDECAR_FLAGS.filter((flag) => !/^--(?:permission|allow-)/.test(flag))
+
 const REPEATS = 5
 const modules = process.argv.length > 2 ? process.argv.slice(2) : ['', 'builtin:node:https', 'node:https', 'undici']
 
@@ -27,8 +30,8 @@ const PROBE = `
 interface Found { readonly took: number, readonly anon: number, readonly rss: number }
 const found = new Map<string, Found[]>(modules.map((name) => [name, []]))
 for (let at = 0; at < REPEATS; at++) {
-  for (const [name, all] of found) all.push(JSON.parse(await output(process.execPath, [...SIDECAR_FLAGS, '--input-type=module', '-e', PROBE, name])) as Found)
+  for (const [name, all] of found) all.push(JSON.parse(await output(process.execPath, [...FLAGS, '--input-type=module', '-e', PROBE, name])) as Found)
 }
 const rows = [...found].map(([name, all]) => [name || '(nothing)', ...(['anon', 'rss'] as const).map((field) => round(median(all.map((each) => each[field])), 1)), round(median(all.map(({ took }) => took)), 1)])
-console.log(`node ${process.version} ${SIDECAR_FLAGS.join(' ')}, median of ${REPEATS}`)
+console.log(`node ${process.version} ${FLAGS.join(' ')}, median of ${REPEATS}`)
 console.log(table([['', 'anonymous MiB', 'resident MiB', 'ms to load'], ...rows], false))

@@ -1,14 +1,17 @@
 /** What the sidecar may cost: the modules it loads, its memory when idle, its threads and files. Times are printed, never judged. */
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startIssuer } from '../../src/demo/issuer.ts'
 import { startApp } from '../helpers/app.ts'
-import { plainNode, spawnSidecar, until, writeConfig } from '../helpers/sidecar.ts'
+import { imageCommand } from '../helpers/image-command.ts'
+import { plainNode, spawnSidecar, until, writeConfig, type SpawnedSidecar } from '../helpers/sidecar.ts'
 import { issuerEntry } from '../helpers/stage.ts'
 import t, { type Test } from 'tap'
 
@@ -17,6 +20,8 @@ t.setTimeout(120_000) // the build takes its time on a busy machine
 /** Packages that the sidecar may load, and who must not be among them: any of these costs MiBs or is there for the controller and the CLI. */
 const ALLOWED_PACKAGES = ['undici', 'valibot']
 /** Node's modules whose ESM facade loads the undici inside Node (see src/lib/builtin.ts). */
+/** Node's public modules that a start with keys from a file loads beyond those that every process has. */
+const NODE_MODULES = ['crypto', 'net', 'stream', 'stream/promises', 'string_decoder', 'vm']
 const COSTLY_FACADES = ['import node:http', 'import http']
 
 async function spawned(t: Test, options: Parameters<typeof spawnSidecar>[1] = {}) {
@@ -53,42 +58,98 @@ t.test('the import graph: few packages, nothing of the controller, no YAML for a
   t.comment(`${ours.length} modules of ours, ${urls.filter((url) => url.startsWith('node:')).length} of Node's, packages: ${[...packages].join(', ')}`)
 })
 
-/** Builds the JavaScript that ships, somewhere it disturbs nobody. @returns the path of the sidecar's entry */
-async function build(t: Test): Promise<string> {
+/** Builds what ships, somewhere it disturbs nobody: `app` is the image's /app/. */
+async function build(t: Test): Promise<{ app: string, entry: string, flags: readonly string[] }> {
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  const out = mkdtempSync(join(tmpdir(), 'sidegate-dist-'))
-  t.teardown(() => rmSync(out, { recursive: true }))
-  const [code] = await once(plainNode([join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--outDir', out], 'inherit'), 'close')
+  const app = `${mkdtempSync(join(tmpdir(), 'sidegate-app-'))}/`
+  t.teardown(() => rmSync(app, { recursive: true }))
+  const [code] = await once(plainNode([join(root, 'scripts/build.mjs'), join(app, 'dist')], 'inherit'), 'close')
   t.equal(code, 0, 'builds')
-  writeFileSync(join(out, 'package.json'), '{"type":"module"}')
-  symlinkSync(realpathSync(join(root, 'node_modules')), join(out, 'node_modules'))
-  return join(out, 'cmd/sidecar.js')
+  writeFileSync(join(app, 'package.json'), '{"type":"module"}')
+  symlinkSync(realpathSync(join(root, 'node_modules')), join(app, 'node_modules'))
+  const { entry, flags } = imageCommand(app)
+  return { app, entry, flags: [...flags, `--allow-fs-read=${root}`, `--allow-fs-read=${realpathSync(join(root, 'node_modules'))}/`, `--allow-fs-read=${tmpdir()}/`] }
 }
 
-t.test('what ships: memory, threads and files when idle, under the image\'s flags and Node\'s permission model', async (t) => {
-  const entry = await build(t)
-  const { sidecar, issuer, readyMs } = await spawned(t, { entry, node: imageFlags(dirname(dirname(entry))) })
-  await until(async () => (await fetch(`${sidecar.healthUrl}/readyz`)).ok)
-  t.equal((await fetch(sidecar.url, { headers: { authorization: `Bearer ${await issuer.sign()}` } })).status, 200)
+/** What a running sidecar holds, after a moment: memory in MiB, threads, open files. */
+async function costs({ process: { pid }, healthUrl }: SpawnedSidecar) {
   await sleep(300)
-  const { pid } = sidecar.process
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
-  const mebi = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1]) / 1024
+  const mebi = (field: string) => Math.round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1]) / 102.4) / 10
   const threads = Number(/^Threads:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
-  const page = await (await fetch(`${sidecar.healthUrl}/metrics`)).text()
-  const fds = Number(/^process_open_fds (\d+)/m.exec(page)?.[1])
-  t.comment(`from spawn to ready ${readyMs.toFixed(0)} ms; anonymous ${mebi('Anonymous').toFixed(1)} MiB, resident ${mebi('Rss').toFixed(1)} MiB, ${threads} threads, ${fds} files`)
-  t.ok(mebi('Anonymous') < 30, `anonymous memory ${mebi('Anonymous')} MiB`)
-  t.ok(threads <= 16, `${threads} threads`)
-  t.ok(fds <= 48, `${fds} files`)
-  t.equal(sidecar.errors(), '')
-})
-
-/** The flags of the image's command, with the paths of this build in place of the image's. */
-function imageFlags(dist: string): string[] {
-  const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8')
-  const [program, ...flags] = JSON.parse(/^ENTRYPOINT (\[[^\]]*\])$/m.exec(dockerfile.replaceAll(/\\\n/g, ''))?.[1] ?? '[]') as string[]
-  if (program === undefined) throw new Error('the Dockerfile has no ENTRYPOINT')
-  const options = flags.filter((flag) => flag.startsWith('--')).map((flag) => flag === '--allow-fs-read=/app/' ? `--allow-fs-read=${dist}/` : flag)
-  return [...options, `--allow-fs-read=${realpathSync(new URL('../../node_modules', import.meta.url))}/`, `--allow-fs-read=${tmpdir()}/`]
+  const page = await (await fetch(`${healthUrl}/metrics`)).text()
+  return { anonymous: mebi('Anonymous'), resident: mebi('Rss'), threads, files: Number(/^process_open_fds (\d+)/m.exec(page)?.[1]) }
 }
+
+/** Runs a program to its end. @returns its output; fails the test on another exit code than 0 */
+async function output(t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{ stdout: string, stderr: string }> {
+  const child = plainNode(args, ['ignore', 'pipe', 'pipe'], { NODE_COMPILE_CACHE: '', ...env })
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
+  t.equal(code, 0, code === 0 ? 'ends well' : stderr)
+  return { stdout, stderr }
+}
+
+t.test('what ships', async (t) => {
+  const { app, entry, flags } = await build(t)
+  const yaml = writeConfig('listeners: [{ bind: 127.0.0.1:0, upstream: 127.0.0.1:1 }]\nissuers: [{ name: a, issuer: https://a.test, audiences: [b], keys: { discovery: true } }]\n')
+  t.teardown(() => yaml.remove())
+
+  const keys = writeConfig(JSON.stringify({ keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })] }))
+  const config = writeConfig({ issuers: [{ name: 'a', issuer: 'https://a.test', audiences: ['b'], keys: { file: keys.path } }] }, { host: '127.0.0.1', port: 1 })
+  t.teardown(() => { keys.remove(); config.remove() })
+
+  await t.test('memory, threads and files when idle, under the image\'s flags and Node\'s permission model', async (t) => {
+    const { sidecar, issuer, readyMs } = await spawned(t, { entry, node: flags })
+    await until(async () => (await fetch(`${sidecar.healthUrl}/readyz`)).ok)
+    t.equal((await fetch(sidecar.url, { headers: { authorization: `Bearer ${await issuer.sign()}` } })).status, 200)
+    const fetched = await costs(sidecar)
+    t.comment(`keys fetched over TLS, one request: from spawn to ready ${readyMs.toFixed(0)} ms; ${JSON.stringify(fetched)}`)
+    t.ok(fetched.anonymous < 26, `anonymous memory ${fetched.anonymous} MiB`)
+    t.equal(sidecar.errors(), '')
+    const other = await spawnSidecar(config.path, { entry, node: flags })
+    t.teardown(() => other.kill())
+    const idle = await costs(other)
+    t.comment(`keys from a file, no request: ${JSON.stringify(idle)}`)
+    t.ok(idle.anonymous < 20, `anonymous memory ${idle.anonymous} MiB`)
+    t.ok(Math.max(fetched.threads, idle.threads) <= 8, `${fetched.threads} threads`)
+    t.ok(Math.max(fetched.files, idle.files) <= 48, `${fetched.files} files`)
+  })
+
+  await t.test('of Node\'s modules a start loads what it uses, and none that fetches, resolves, forks or watches', async (t) => {
+    const record = ['--require', fileURLToPath(new URL('../helpers/record-builtins.cjs', import.meta.url))]
+    const empty = join(app, 'empty.cjs')
+    writeFileSync(empty, '')
+    const bare = new Set((await output(t, [...flags, ...record, empty])).stderr.trim().split('\n'))
+    const sidecar = await spawnSidecar(config.path, { entry, node: [...flags, ...record], env: { NODE_COMPILE_CACHE: '' } })
+    sidecar.process.kill('SIGTERM')
+    t.equal(await sidecar.ended(), 0)
+    const loaded = sidecar.errors().trim().split('\n')
+    t.ok(loaded.includes('net') && loaded.includes('crypto'), 'the record is one')
+    t.same(loaded.filter((name) => !bare.has(name) && !name.startsWith('internal/')).sort(), NODE_MODULES, 'public modules')
+    t.same(loaded.filter((name) => !bare.has(name) && /^internal\/(?:deps\/undici|child_process|cluster|http2?|perf\/performance$|readline|webstreams|crypto\/web)/.test(name)), [], 'costly ones')
+  })
+
+  await t.test('V8 takes the bytecode: Node\'s own under these flags, and the one beside the bundle', async (t) => {
+    const { stdout, stderr } = await output(t, [...flags, entry, '--config', yaml.path, '--check'], { NODE_DEBUG_NATIVE: 'CODE_CACHE' })
+    t.match(stdout, /: ok\n$/, 'a YAML file is read by the package beside the bundle')
+    t.ok(stderr.split('\n').filter((line) => line.endsWith('is accepted')).length > 30, 'Node\'s own')
+    t.same(stderr.split('\n').filter((line) => line.includes('rejected') || line.startsWith('sidegate')), [])
+  })
+
+  await t.test('bytecode of another bundle is not run, even of the same length', async (t) => {
+    const bundle = join(app, 'dist/bundle/sidecar.cjs')
+    const before = readFileSync(bundle, 'latin1')
+    writeFileSync(bundle, before.replace(': ok`', ': OK`'))
+    t.not(readFileSync(bundle, 'latin1'), before)
+    const { stdout, stderr } = await output(t, [...flags, entry, '--config', yaml.path, '--check'])
+    t.match(stdout, /: OK\n$/, 'what runs is the bundle')
+    t.ok(stderr.startsWith('sidegate: the bytecode beside the bundle is not of this bundle'))
+    writeFileSync(bundle, before)
+  })
+
+  await t.test('other flags of V8: right, only slower, and it says so', async (t) => {
+    const { stdout, stderr } = await output(t, [...flags, '--no-opt', entry, '--config', yaml.path, '--check'])
+    t.match(stdout, /: ok\n$/)
+    t.ok(stderr.startsWith('sidegate: the bytecode beside'))
+  })
+})

@@ -121,7 +121,7 @@ function connect(name: string, env: NodeJS.ProcessEnv, image: Cluster['image'], 
  */
 export async function ensureImage(cluster: Cluster): Promise<boolean> {
   if (!cluster.local) return false
-  const inputs = ['Dockerfile', 'package-lock.json', ...globSync(['{src,cmd}/**/*', 'scripts/{build,image}.mjs', 'scripts/rootfs.sh'], { cwd: root })].sort()
+  const inputs = ['Dockerfile', 'package-lock.json', ...globSync(['{src,cmd}/**/*', 'scripts/{build,bundle,code-cache,exercise,image}.mjs', 'scripts/rootfs.sh'], { cwd: root })].sort()
   const hash = createHash('sha256')
   for (const file of inputs) if (/\.\w+$|Dockerfile/.test(file)) hash.update(file).update(readFileSync(root + file))
   const digest = hash.digest('hex')

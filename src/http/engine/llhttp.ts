@@ -71,7 +71,7 @@ let wasm: Exports
 let base = 0
 let methods: readonly string[] = []
 
-/** Compiles the parser, once. Not when the module is loaded: there is no WebAssembly while Node builds a start-up snapshot (decision 0023). */
+/** Compiles the parser, once. Not when the module is loaded: `--check` and the controller need none. */
 export function loadLlhttp(): void {
   if (base !== 0) return
   wasm = new WebAssembly.Instance(new WebAssembly.Module(build), { env: callbacks }).exports as Exports

@@ -1,9 +1,10 @@
 /** Who is measured: how each is found or installed, started on CPU 0, and stopped. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { imageCommand } from '../../helpers/image-command.ts'
 import { ROOT, WORK } from '../workspace.ts'
 import { APP_PORT, appConfig, envoy, haproxyJwt, haproxyPlain, nginxLua, nginxPlain, oauth2Proxy, sidegate } from './configs.ts'
 
@@ -24,14 +25,11 @@ export interface Running {
   readonly pid: number
 }
 
-/** Node's flags for the sidecar: those of the image's command, but for the permissions, which name the image's paths. SIDECAR_FLAGS tries others. */
-export const SIDECAR_FLAGS = process.env['SIDECAR_FLAGS']?.split(' ').filter(Boolean) ?? imageFlags()
-
-function imageFlags(): string[] {
-  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(`${ROOT}Dockerfile`, 'utf8'))?.[1]
-  if (entry === undefined) throw new Error('Dockerfile has no ENTRYPOINT to take the flags from')
-  return (JSON.parse(entry) as string[]).filter((word) => word.startsWith('--') && !/^--(permission|allow-)/.test(word))
-}
+/** As the image starts it, with this folder in the place of /app/. */
+const IMAGE = imageCommand(ROOT)
+/** Node's flags for the sidecar: those of the image's command. SIDECAR_FLAGS tries others. */
+export const SIDECAR_FLAGS = process.env['SIDECAR_FLAGS']?.split(' ').filter(Boolean) ?? IMAGE.flags
+const SIDECAR = [process.execPath, ...SIDECAR_FLAGS, IMAGE.entry]
 
 const ENVOY = `${WORK}envoy/envoy/_bin/envoy`
 
@@ -41,7 +39,7 @@ const config = (name: string, text: string): string => {
 }
 /** The sidecar with a configuration of one's own. */
 export const sidecar = (name: string, port: number, text: string): Peer => ({
-  name, port, checks: true, command: () => [process.execPath, ...SIDECAR_FLAGS, `${ROOT}dist/cmd/sidecar.js`, '--config', config(`${name.replaceAll(/\W+/g, '-')}.json`, text)],
+  name, port, checks: true, command: () => [...SIDECAR, '--config', config(`${name.replaceAll(/\W+/g, '-')}.json`, text)],
 })
 const envoyPeer = (name: string, port: number, jwt: number | undefined): Peer => ({
   name, port, checks: jwt !== undefined, command: () => [ENVOY, '-c', config(`envoy-${port}.json`, envoy(port, jwt)), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
