@@ -25,10 +25,10 @@ function bytes(response: ServerResponse, size: number): void {
 function chunks(response: ServerResponse, count: number): void {
   const some = Buffer.from('1\r\nx\r\n'.repeat(1_000))
   let left = Math.ceil(count / 1_000)
-  response.socket!.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+  response.socket?.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
   const more = (): void => {
-    while (left-- > 0) if (!response.socket!.write(some)) return void response.socket!.once('drain', more)
-    response.socket!.end('0\r\n\r\n')
+    while (left-- > 0) if (response.socket?.write(some) === false) return void response.socket.once('drain', more)
+    response.socket?.end('0\r\n\r\n')
   }
   more()
 }

@@ -53,7 +53,7 @@ const SAMPLE_MS = 20
 
 async function startApp(): Promise<{ app: ChildProcess, port: number }> {
   const app = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, fileURLToPath(new URL('app.ts', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await once(app.stdout!, 'data') as [Buffer]
+  const [line] = await once(app.stdout, 'data') as [Buffer]
   return { app, port: Number(line) }
 }
 

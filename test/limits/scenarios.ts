@@ -82,8 +82,8 @@ export const SCENARIOS: readonly Scenario[] = [
     run: async (stage, wrong) => {
       const callers = await dialAll(stage.port, 2_000)
       const statuses: Statuses = {}
-      for (const { ask } of callers) {
-        const status = await ask(head('GET /', stage.token))
+      for (const caller of callers) {
+        const status = await caller.ask(head('GET /', stage.token))
         statuses[status] = (statuses[status] ?? 0) + 1
       }
       await sleep(300)
@@ -190,9 +190,11 @@ export const SCENARIOS: readonly Scenario[] = [
     run: async (stage, wrong) => {
       let n = 0
       const timer = setInterval(() => { stage.write('deny.json', LIST.replace('revoked-7-', `other-${n++}-`)) }, 1_000)
-      const answers = await saturate(stage.port, 32, 4 * stage.scale, () => head('GET /', stage.token))
-      clearInterval(timer)
-      return only(answers, [200], wrong)
+      try {
+        return only(await saturate(stage.port, 32, 4 * stage.scale, () => head('GET /', stage.token)), [200], wrong)
+      } finally {
+        clearInterval(timer)
+      }
     },
   },
 ]

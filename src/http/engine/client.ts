@@ -12,6 +12,7 @@ import { EmptyLines } from './empty-lines.ts'
 import { Exchange, refuse } from './exchange.ts'
 import { CHUNKED, Framing, LENGTH, NONE, parseFailure, readFields, requestVersion, upgradeAsked } from './framing.ts'
 import { replyText } from './head.ts'
+import { ledger, type Holder } from './ledger.ts'
 import { adopt, type Link, type LinkOwner } from './link.ts'
 import { REQUEST, leaseParser, releaseParser, type Parser } from './llhttp.ts'
 import { Timed } from './wheel.ts'
@@ -29,14 +30,17 @@ const SKIP = 65_536
 /** How long we go on reading after our last answer. Milliseconds. */
 const LINGER = 2_000
 const LINGER_BYTES = 16 << 20
+/** A request with a head up to this size is not worth counting while it waits for the app. */
+const SMALL_HEAD = 4_096
 const NOTHING = Buffer.alloc(0)
 
-export class Client extends Timed implements LinkOwner {
+export class Client extends Timed implements LinkOwner, Holder {
   readonly link: Link
   readonly port: Port
   readonly framing = new Framing()
   /** The socket is closed. */
   gone = false
+  held = 0
   #exchange: Exchange | undefined
   #mode = HEAD
   #parser: Parser | undefined
@@ -63,6 +67,7 @@ export class Client extends Timed implements LinkOwner {
     super()
     this.port = port
     this.link = adopt(accepted, this)
+    ledger.enter(this)
     this.#wait(port.core.limits.idleTimeout)
     this.link.resume()
   }
@@ -110,6 +115,15 @@ export class Client extends Timed implements LinkOwner {
     this.#exchange?.flush()
     this.link.flush()
     if (this.link.destroyed) return false
+    const more = this.#readsOn()
+    if (more && this.held === 0 && this.#backlog.length === 0 && this.#headBytes <= (this.#mode === HEAD ? 0 : SMALL_HEAD)) return true
+    this.#weigh()
+    return !this.link.destroyed && this.#readsOn()
+  }
+
+  /** Whether to read on. */
+
+  #readsOn(): boolean {
     switch (this.#mode) {
       // A client that sends ahead and does not read its answers gets no further ones.
       case HEAD: return !this.link.congested
@@ -118,6 +132,33 @@ export class Client extends Timed implements LinkOwner {
       case DISCARD: return true
       default: return this.#skipping || (this.#backlog.length === 0 && this.#exchange!.accepts) || (this.#backlog.length === 0 && this.#exchange!.waiting)
     }
+  }
+
+  /** Tells the ledger what is kept for this client. */
+  #weigh(): void {
+    const { link } = this
+    const upstream = this.#exchange?.upstream?.link
+    let bytes = this.#backlog.length + (link.congested ? link.kept : 0) + (upstream?.congested ? upstream.kept : 0)
+    // As it came, and in pieces or as it goes to the app.
+    if (this.#headBytes > (this.#mode === HEAD ? 0 : SMALL_HEAD)) bytes += 2 * this.#headBytes
+    ledger.hold(this, bytes)
+  }
+
+  /** Bytes that were kept for this client are on their way. */
+  moved(): void {
+    if (this.held === 0) return
+    ledger.moved(this)
+    this.#weigh()
+  }
+
+  /** Memory is short, and no other client has kept some for so long. */
+  shed(): void {
+    if (this.#exchange?.decided) {
+      this.#last = true
+      this.#exchange.fail('overloaded')
+      if (this.link.unsent === 0 || this.link.destroyed) return
+    } else if (this.#mode === HEAD && this.#headBytes > 0 && this.link.unsent === 0) return this.#refuse('overloaded')
+    this.link.reset()
   }
 
   #consume(bytes: Buffer, from: number, to: number): number {
@@ -288,7 +329,9 @@ export class Client extends Timed implements LinkOwner {
 
   /** More of the response was written. */
   written(): void {
-    if (this.link.congested || this.#blind) this.#wait(this.port.core.limits.idleTimeout)
+    if (!this.link.congested && !this.#blind) return
+    this.#wait(this.port.core.limits.idleTimeout)
+    this.#weigh()
   }
 
   /** The response is complete. */
@@ -309,6 +352,7 @@ export class Client extends Timed implements LinkOwner {
   /** Ends the connection in good order: what was put is sent, then FIN, and for a while what comes is thrown away. */
   hangUp(): void {
     this.#mode = DISCARD
+    this.#headBytes = 0
     this.#backlog = NOTHING
     this.#exchange = undefined
     this.#releaseParser()
@@ -352,6 +396,7 @@ export class Client extends Timed implements LinkOwner {
   }
 
   onDrain(): void {
+    this.moved()
     if (this.#mode === DISCARD) return
     this.#wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange?.upstream?.link.resume()
@@ -367,6 +412,7 @@ export class Client extends Timed implements LinkOwner {
     this.gone = true
     this.#backlog = NOTHING
     this.#releaseParser()
+    ledger.exit(this)
     this.port.core.wheel.drop(this)
     this.port.clients.delete(this)
     this.#exchange?.clientGone()

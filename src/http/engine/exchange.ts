@@ -113,6 +113,8 @@ export class Exchange {
     this.upstream = upstream
     upstream.begin(this)
     upstream.link.put(this.#text)
+    // On a new connection it is not sent again.
+    if (!upstream.reused) this.#text = ''
     if (this.client.framing.kind === NONE) upstream.requestSent()
     if (upstream.connected) this.connected()
   }
@@ -155,6 +157,7 @@ export class Exchange {
   }
 
   appDrained(): void {
+    this.client.moved()
     if (this.#tunnel) this.client.link.resume()
     else this.client.pump()
   }
@@ -163,6 +166,7 @@ export class Exchange {
 
   /** The first byte of the answer is there. */
   answering(): void {
+    this.#text = ''
     if (this.#since === 0) this.#since = this.client.port.core.now()
   }
 
@@ -208,7 +212,7 @@ export class Exchange {
 
   onChunks(bytes: Buffer, from: number, spans: readonly number[]): void {
     if (this.#chunked) putChunk(this.client.link, bytes, from, spans)
-    else for (let at = 0; at < spans.length; at += 2) this.client.link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!)
+    else this.client.link.putSpans(bytes, from, spans)
     this.client.written()
   }
 
@@ -292,6 +296,9 @@ export class Exchange {
     return this.client.port.core.pool(this.#forward!.upstream)
   }
 
+  /** The handler has said what is to be done. */
+  get decided(): boolean { return this.#verdict !== undefined }
+
   /** The answer's head has been sent. */
   get begun(): boolean { return this.#headSent }
 
@@ -359,7 +366,7 @@ function putChunk(link: Client['link'], bytes: Buffer, from: number, spans: read
   for (let at = 0; at < spans.length; at += 2) size += spans[at + 1]! - spans[at]!
   if (size === 0) return
   link.put(`${size.toString(16)}\r\n`)
-  for (let at = 0; at < spans.length; at += 2) link.putBytes(bytes, from + spans[at]!, from + spans[at + 1]!, at + 2 === spans.length ? '\r\n' : '')
+  link.putSpans(bytes, from, spans, '\r\n')
 }
 
 /** The handler's reply for a failure, or a bare one if the handler fails at that. */

@@ -3,7 +3,7 @@
  * tells when the peer reads too slowly. A thin skin around net.Socket; it knows nothing of HTTP.
  */
 import { Socket } from 'node:net'
-import { giveBack, lease, readBuffer } from './buffers.ts'
+import { LEASE, SMALL_READ, giveBack, lease, readBuffers } from './buffers.ts'
 
 /** Body pieces up to this size travel as strings, behind their head, in one write. */
 const SMALL = 16_384
@@ -43,9 +43,9 @@ export class Link {
     this.#owner = owner
     this.#paused = paused
     this.#written = () => {
+      // Called when the system is done with the bytes, be it that the write broke.
       const buffer = this.#leases.shift()
-      // After a broken write the system may still hold the bytes: such a lease is not used again.
-      if (buffer && !socket.destroyed) giveBack(buffer)
+      if (buffer) giveBack(buffer)
     }
     socket.on('end', () => owner.onEnd())
     socket.on('drain', () => owner.onDrain())
@@ -56,6 +56,8 @@ export class Link {
   get destroyed(): boolean { return this.socket.destroyed }
   /** Bytes that the kernel has not taken yet. */
   get unsent(): number { return this.socket.writableLength }
+  /** The memory that they keep. */
+  get kept(): number { return Math.max(this.socket.writableLength, this.#leases.length * LEASE) }
   /** The peer reads more slowly than we write: give it nothing more until {@link LinkOwner.onDrain}. */
   get congested(): boolean { return this.socket.writableNeedDrain && this.socket.writableLength > 0 }
 
@@ -79,6 +81,16 @@ export class Link {
     if (tail !== '') out.write(tail, at + size, 'latin1')
     this.#leases.push(out)
     this.socket.write(out.subarray(0, at + size + tail.length), this.#written)
+  }
+
+  /** Adds several pieces, one behind the other. They are brought together where they lie: what is between them is lost. */
+  putSpans(bytes: Buffer, from: number, spans: readonly number[], tail = ''): void {
+    let end = from + (spans[1] ?? 0)
+    for (let at = 2; at < spans.length; at += 2) {
+      const stop = from + spans[at + 1]!
+      for (let next = from + spans[at]!; next < stop; next++) bytes[end++] = bytes[next]!
+    }
+    if (spans.length > 0) this.putBytes(bytes, from + spans[0]!, end, tail)
   }
 
   /** Writes what was put. */
@@ -122,10 +134,25 @@ export class Link {
   }
 }
 
+/** How much may wait in a socket before it is congested: what waits is kept, and is not counted before. */
+const HIGH_WATER = SMALL_READ
+
 /** What makes a socket read into the shared buffer. `link` may come after the socket. */
-function onread(link: () => Link): { buffer: Buffer, callback: (length: number) => boolean } {
-  const buffer = readBuffer()
-  return { buffer, callback: (length) => link().deliver(buffer, length) }
+function onread(link: () => Link): { buffer: () => Buffer, callback: (length: number, buffer: Buffer) => boolean } {
+  const next = readBuffers()
+  let present: Buffer | undefined
+  let began = false
+  return {
+    buffer() {
+      const buffer = next()
+      // Asked after each read; without an answer the socket goes on with the one it has.
+      return began && buffer === present ? undefined as never : present = buffer
+    },
+    callback(length, buffer) {
+      began = true
+      return link().deliver(buffer, length)
+    },
+  }
 }
 
 /**
@@ -147,7 +174,7 @@ export function adopt(accepted: Socket, owner: LinkOwner): Link {
 
 function around(handle: object, owner: LinkOwner): Link {
   let link: Link
-  const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true, onread: onread(() => link) } as object)
+  const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true, writableHighWaterMark: HIGH_WATER, onread: onread(() => link) } as object)
   link = new Link(socket, owner, true)
   return link
 }
@@ -161,7 +188,7 @@ function byEvents(socket: Socket, owner: LinkOwner): Link {
 /** Starts connecting. What is put before the connection stands is sent when it does. */
 export function connect(host: string, port: number, owner: LinkOwner): Link {
   let link: Link
-  const options = { host, port, noDelay: true, allowHalfOpen: true, onread: onread(() => link) }
+  const options = { host, port, noDelay: true, allowHalfOpen: true, writableHighWaterMark: HIGH_WATER, onread: onread(() => link) }
   const socket = new Socket(options)
   link = new Link(socket, owner, false)
   socket.connect(options as never)

@@ -2,6 +2,7 @@
 import type { Address } from '../contract.ts'
 import type { Core } from './core.ts'
 import type { Exchange } from './exchange.ts'
+import { ledger, type Spare } from './ledger.ts'
 import { Upstream } from './upstream.ts'
 
 /** Most apps close idle connections after 5 s or more (node: 5 s); one that says less is believed. Milliseconds. */
@@ -9,7 +10,10 @@ const IDLE = 4_000
 /** The app's promise is cut by this, so that we close before it does. */
 const MARGIN = 1_000
 
-export class Pool {
+/** So many connections there may be however short memory is. */
+const ALWAYS = 16
+
+export class Pool implements Spare {
   readonly core: Core
   readonly address: Address
   /** The last one returned is the first one taken: few connections stay warm, the rest expire. */
@@ -23,6 +27,7 @@ export class Pool {
   constructor(core: Core, address: Address) {
     this.core = core
     this.address = address
+    ledger.addSpare(this)
   }
 
   /**
@@ -40,8 +45,9 @@ export class Pool {
     const most = this.core.limits.upstreamConnections
     // Room for a fresh one: the oldest of the idle goes.
     if (fresh && this.#open.size >= most) this.#idle.shift()?.abandon()
-    if (this.#open.size < most) {
+    if (this.#open.size < most && (this.#open.size < ALWAYS || ledger.makeRoom(false))) {
       const upstream = new Upstream(this)
+      ledger.connected()
       this.#open.add(upstream)
       exchange.send(upstream)
       return true
@@ -69,12 +75,21 @@ export class Pool {
   /** A connection is no more. */
   gone(upstream: Upstream): void {
     if (!this.#open.delete(upstream)) return
+    ledger.disconnected()
     const at = this.#idle.indexOf(upstream)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#next()
   }
 
+  /** Closes the connection that was idle for longest. */
+  closeIdle(): boolean {
+    const upstream = this.#idle.shift()
+    upstream?.abandon()
+    return upstream !== undefined
+  }
+
   close(): void {
+    ledger.removeSpare(this)
     for (const upstream of this.#open) upstream.link.destroy()
   }
 

@@ -7,9 +7,12 @@ import { Client } from './client.ts'
 import { Core, type Port } from './core.ts'
 import { refuse } from './exchange.ts'
 import { replyText } from './head.ts'
+import { ledger } from './ledger.ts'
 import { loadLlhttp } from './llhttp.ts'
 
 const BACKLOG = 1_024
+/** So many connections a listener takes however short memory is: the kubelet's and Prometheus' must get through a flood at another listener. */
+const ALWAYS = 16
 
 export const startEngine: StartTransport = async (listeners, handler, limits) => {
   loadLlhttp()
@@ -58,7 +61,7 @@ function bind(server: net.Server, { host, port }: Address): void {
 
 function accept(port: Port, socket: net.Socket): void {
   const { core, clients } = port
-  if (clients.size < core.limits.connections) clients.add(new Client(port, socket))
+  if (clients.size < core.limits.connections && (clients.size < ALWAYS || ledger.makeRoom(true))) clients.add(new Client(port, socket))
   else {
     socket.on('error', () => {})
     socket.end(replyText(refuse(core.handler, 'overloaded', undefined, undefined, socket.remoteAddress ?? ''), 'GET', true), 'latin1', () => socket.destroy())
