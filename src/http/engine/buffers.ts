@@ -37,6 +37,24 @@ export const lease = (): Buffer => free.pop() ?? Buffer.allocUnsafeSlow(LEASE)
 /** Returns a lease. Nothing may refer to it any more: not the caller, not a write that is still under way. */
 export function giveBack(buffer: Buffer): void {
   if (free.length < KEPT) free.push(buffer)
-  // Freed now. Left to the garbage collector, which looks at such memory after 64 MiB of it, it alone would be more than a small container has.
-  else (buffer.buffer as ArrayBuffer).transfer(0)
+  else letGo(buffer)
+}
+
+/** A copy of pieces, in memory of its own. */
+export function keep(...pieces: readonly Uint8Array[]): Buffer {
+  const copy = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    copy.set(piece, at)
+    at += piece.length
+  }
+  return copy
+}
+
+/**
+ * Frees the memory of a lease or a copy, now: nobody may look at it any more. Left to the garbage collector, which cares for such memory after 64 MiB of
+ * it, it alone would be more than a small container has.
+ */
+export function letGo(buffer: Buffer): void {
+  (buffer.buffer as ArrayBuffer).transfer(0)
 }

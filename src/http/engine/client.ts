@@ -5,25 +5,19 @@
 import type { Reason } from '../../telemetry/reason.ts'
 import type { Reply, RequestHead } from '../contract.ts'
 import type { Socket } from 'node:net'
+import { Backlog } from './backlog.ts'
 import { SMALL_READ } from './buffers.ts'
-import { ChunkBudget } from './chunk-budget.ts'
+import { AHEAD, DISCARD, HEAD, TUNNEL } from './client-state.ts'
 import type { Port } from './core.ts'
 import { EmptyLines } from './empty-lines.ts'
 import { Exchange, refuse } from './exchange.ts'
-import { CHUNKED, Framing, LENGTH, NONE, parseFailure, readFields, requestVersion, upgradeAsked } from './framing.ts'
+import { CHUNKED, Framing, LENGTH, NONE, parseFailure, requestFault, requestVersion, upgradeAsked } from './framing.ts'
 import { replyText } from './head.ts'
 import { ledger, type Holder } from './ledger.ts'
 import { adopt, type Link, type LinkOwner } from './link.ts'
 import { REQUEST, leaseParser, releaseParser, type Parser } from './llhttp.ts'
+import { RequestBody } from './request-body.ts'
 import { Timed } from './wheel.ts'
-
-/** What the next bytes are. LENGTH and CHUNKED: a body. */
-const HEAD = 10
-/** The request is complete, its answer is not: they wait. */
-const AHEAD = 11
-const TUNNEL = 12
-/** We are done with this client: they are thrown away, so that a reset does not take our last answer with it. */
-const DISCARD = 13
 
 /** An unread body up to this size is read and thrown away to keep the connection. */
 const SKIP = 65_536
@@ -32,7 +26,6 @@ const LINGER = 2_000
 const LINGER_BYTES = 16 << 20
 /** A request with a head up to this size is not worth counting while it waits for the app. */
 const SMALL_HEAD = 4_096
-const NOTHING = Buffer.alloc(0)
 
 export class Client extends Timed implements LinkOwner, Holder {
   readonly link: Link
@@ -41,19 +34,20 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** The socket is closed. */
   gone = false
   held = 0
+  stalled = false
   #exchange: Exchange | undefined
   #mode = HEAD
   #parser: Parser | undefined
   #headBytes = 0
   readonly #emptyLines = new EmptyLines()
-  #backlog = NOTHING
+  readonly #backlog = new Backlog()
   #consuming = false
   /** Close after this response: one of us said so. */
   #last = false
   /** Of an unread body, after its response. */
   #skipping = false
   #skipped = 0
-  readonly #budget = new ChunkBudget()
+  readonly #body = new RequestBody()
   #asked100 = false
   /** After the last answer: what of it the kernel had not taken when it was last looked at. */
   #unsent = 0
@@ -61,21 +55,14 @@ export class Client extends Timed implements LinkOwner, Holder {
   #pipelined = false
   /** The protocol that the request asks for. */
   upgrade: string | undefined
-  #peer: string | undefined
 
   constructor(port: Port, accepted: Socket) {
     super()
     this.port = port
     this.link = adopt(accepted, this)
     ledger.enter(this)
-    this.#wait(port.core.limits.idleTimeout)
+    this.wait(port.core.limits.idleTimeout)
     this.link.resume()
-  }
-
-  get peer(): string {
-    if (this.#peer !== undefined) return this.#peer
-    const address = this.link.socket.remoteAddress ?? ''
-    return this.#peer = address.startsWith('::ffff:') ? address.slice(7) : address
   }
 
   /** The request's body is not complete. */
@@ -86,11 +73,8 @@ export class Client extends Timed implements LinkOwner, Holder {
   onBytes(bytes: Buffer, length: number): boolean {
     this.#pipelined = false
     const from = this.#backlog.length === 0 ? this.#consume(bytes, 0, length) : 0
-    if (from < length) {
-      const rest = bytes.subarray(from, length)
-      this.#backlog = this.#backlog.length === 0 ? Buffer.from(rest) : Buffer.concat([this.#backlog, rest])
-    }
-    if (this.#blind) this.#wait(this.port.core.limits.idleTimeout)
+    if (from < length) this.#backlog.add(bytes, from, length)
+    if (this.#blind) this.wait(this.port.core.limits.idleTimeout)
     return this.#flush()
   }
 
@@ -101,11 +85,8 @@ export class Client extends Timed implements LinkOwner, Holder {
   pump(): void {
     if (this.#consuming || this.gone) return
     if (this.#backlog.length > 0) {
-      const kept = this.#backlog
-      this.#backlog = NOTHING
       this.#pipelined = true
-      const from = this.#consume(kept, 0, kept.length)
-      if (from < kept.length) this.#backlog = from === 0 ? kept : kept.subarray(from)
+      this.#backlog.read((bytes, from, to) => this.#consume(bytes, from, to))
     }
     if (this.#flush()) this.link.resume()
   }
@@ -116,13 +97,12 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.link.flush()
     if (this.link.destroyed) return false
     const more = this.#readsOn()
-    if (more && this.held === 0 && this.#backlog.length === 0 && this.#headBytes <= (this.#mode === HEAD ? 0 : SMALL_HEAD)) return true
+    if (more && this.held === 0 && this.#backlog.length === 0 && !this.#headKept) return true
     this.#weigh()
     return !this.link.destroyed && this.#readsOn()
   }
 
   /** Whether to read on. */
-
   #readsOn(): boolean {
     switch (this.#mode) {
       // A client that sends ahead and does not read its answers gets no further ones.
@@ -137,12 +117,14 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Tells the ledger what is kept for this client. */
   #weigh(): void {
     const { link } = this
-    const upstream = this.#exchange?.upstream?.link
-    let bytes = this.#backlog.length + (link.congested ? link.kept : 0) + (upstream?.congested ? upstream.kept : 0)
-    // As it came, and in pieces or as it goes to the app.
-    if (this.#headBytes > (this.#mode === HEAD ? 0 : SMALL_HEAD)) bytes += 2 * this.#headBytes
-    ledger.hold(this, bytes)
+    // A head: as it came, and in pieces or as it goes to the app.
+    const bytes = (this.#headKept ? 2 * this.#headBytes : 0) + this.#backlog.length + link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
+    if (this.held === 0) link.takes()
+    ledger.hold(this, bytes, this.#mode === HEAD || this.#backlog.length > 0 || link.congested)
   }
+
+  /** A head that is not complete, or one to count while its request waits for the app. */
+  get #headKept(): boolean { return this.#headBytes > (this.#mode === HEAD ? 0 : SMALL_HEAD) }
 
   /** Bytes that were kept for this client are on their way. */
   moved(): void {
@@ -151,14 +133,17 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.#weigh()
   }
 
+  moves(): boolean { return this.link.takes() }
+
   /** Memory is short, and no other client has kept some for so long. */
   shed(): void {
     if (this.#exchange?.decided) {
       this.#last = true
       this.#exchange.fail('overloaded')
-      if (this.link.unsent === 0 || this.link.destroyed) return
-    } else if (this.#mode === HEAD && this.#headBytes > 0 && this.link.unsent === 0) return this.#refuse('overloaded')
-    this.link.reset()
+    } else if (this.#mode === HEAD && this.#headBytes > 0) this.#refuse('overloaded')
+    else this.link.reset()
+    // Who does not read gets no answer, either.
+    if (this.link.unsent > 0) this.link.reset()
   }
 
   #consume(bytes: Buffer, from: number, to: number): number {
@@ -197,14 +182,14 @@ export class Client extends Timed implements LinkOwner, Holder {
       const at = this.#emptyLines.skip(bytes, from, to)
       if (at !== from) {
         if (at < 0) this.#refuse('malformed_request')
-        else this.#wait(limits.headerTimeout)
+        else this.wait(limits.headerTimeout)
         return at < 0 ? to : at
       }
       this.#parser = leaseParser(REQUEST, limits.headerCount)
     }
     const parser = this.#parser!
     const at = parser.head(bytes, from, Math.min(to, from + limits.headerBytes - this.#headBytes))
-    if (this.#headBytes === 0 && !parser.headDone) this.#wait(limits.headerTimeout)
+    if (this.#headBytes === 0 && !parser.headDone) this.wait(limits.headerTimeout)
     this.#headBytes += at - from
     if (parser.error !== 0) this.#refuse(parseFailure(parser))
     else if (parser.headDone) this.#onHead(parser, limits.targetBytes, at < to)
@@ -218,14 +203,10 @@ export class Client extends Timed implements LinkOwner, Holder {
     const { framing } = this
     const version = requestVersion(parser)
     if (typeof version === 'string') return this.#refuse(version)
-    if (parser.target.length > targetBytes) return this.#refuse('target_too_long')
-    const head: RequestHead = {
-      method: parser.method, target: parser.target, headers: parser.headers, version: version === 1 ? '1.1' : '1.0',
-      peer: this.peer, listener: this.port.listener,
-    }
-    if (!readFields(head.headers, framing) || (version === 0 && framing.kind === CHUNKED)) return this.#refuse('ambiguous_framing', head)
-    if (head.method === 'CONNECT') return this.#refuse('method_refused', head)
-    if (version === 1 && (framing.badExpectation || framing.expectations > 1)) return this.#refuse('expectation_failed', head)
+    const { method, target, headers } = parser
+    const head: RequestHead = { method, target, headers, version: version === 1 ? '1.1' : '1.0', peer: this.link.peer, listener: this.port.listener }
+    const fault = requestFault(head, framing, targetBytes)
+    if (fault !== undefined) return this.#refuse(fault, head)
     this.upgrade = version === 1 ? upgradeAsked(framing) : undefined
     if (this.upgrade !== undefined && (framing.kind !== NONE || framing.hasLength || more || this.#pipelined)) return this.#refuse('upgrade_refused', head)
     // Who expects to be asked for a body that is none may mean something else by it.
@@ -233,41 +214,26 @@ export class Client extends Timed implements LinkOwner, Holder {
     // What need not be asked for is as good as asked for.
     this.#asked100 = version === 0 || framing.expectations === 0
     this.#skipped = 0
-    this.#budget.reset()
+    this.#body.reset()
     if (framing.kind === CHUNKED) parser.startBody()
     else this.#releaseParser()
     this.#mode = framing.kind === NONE ? AHEAD : framing.kind
-    this.#wait(framing.kind === NONE ? Infinity : this.port.core.limits.idleTimeout)
+    this.wait(framing.kind === NONE ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange = new Exchange(this, head)
     this.#exchange.start()
   }
 
   #readBody(bytes: Buffer, from: number, to: number): number {
-    const exchange = this.#exchange
-    const { framing } = this
-    let end: number
-    let ended: boolean
-    let trailers: readonly string[] | undefined
-    if (this.#mode === LENGTH) {
-      end = Math.min(to, from + framing.length)
-      framing.length -= end - from
-      ended = framing.length === 0
-      exchange?.bodyBytes(bytes, from, end)
-    } else {
-      const parser = this.#parser!
-      end = parser.body(bytes, from, to)
-      exchange?.bodyChunks(bytes, from, parser.spans)
-      if (parser.error !== 0 || !this.#budget.take(end - from, parser.spans)) {
-        exchange?.fail(parser.error === 0 ? 'malformed_request' : parseFailure(parser))
-        this.hangUp()
-        return to
-      }
-      ended = parser.ended
-      trailers = parser.headers
+    const end = this.#body.read(this.framing, this.#parser, this.#exchange, bytes, from, to)
+    const { failure, ended, trailers } = this.#body
+    if (failure !== undefined) {
+      this.#exchange?.fail(failure)
+      this.hangUp()
+      return to
     }
     if (this.#skipping && (this.#skipped += end - from) > SKIP) this.hangUp()
     else if (ended) this.#bodyEnded(trailers)
-    else this.#wait(this.port.core.limits.idleTimeout)
+    else this.wait(this.port.core.limits.idleTimeout)
     return end
   }
 
@@ -278,7 +244,7 @@ export class Client extends Timed implements LinkOwner, Holder {
       return this.#nextHead()
     }
     this.#mode = AHEAD
-    this.#wait(Infinity)
+    this.wait(Infinity)
     this.#exchange!.bodyEnd(trailers)
   }
 
@@ -287,7 +253,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.#headBytes = 0
     this.#pipelined = true
     this.#emptyLines.reset()
-    this.#wait(this.port.core.limits.idleTimeout)
+    this.wait(this.port.core.limits.idleTimeout)
     if (this.port.core.draining && this.#backlog.length === 0) this.hangUp()
   }
 
@@ -304,12 +270,9 @@ export class Client extends Timed implements LinkOwner, Holder {
       this.#asked100 = true
       this.link.put('HTTP/1.1 100 Continue\r\n\r\n')
     }
-    if (this.receiving) this.#wait(this.port.core.limits.idleTimeout)
+    if (this.receiving) this.wait(this.port.core.limits.idleTimeout)
     this.pump()
   }
-
-  /** Waits for something of ours at most so long. */
-  waitFor(timeoutMs: number): void { this.#wait(timeoutMs) }
 
   /**
    * Decides, when a response head is written, whether the connection ends behind it, and remembers it.
@@ -330,7 +293,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** More of the response was written. */
   written(): void {
     if (!this.link.congested && !this.#blind) return
-    this.#wait(this.port.core.limits.idleTimeout)
+    this.wait(this.port.core.limits.idleTimeout)
     this.#weigh()
   }
 
@@ -345,7 +308,7 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   startTunnel(): void {
     this.#mode = TUNNEL
-    this.#wait(Infinity)
+    this.wait(Infinity)
     this.pump()
   }
 
@@ -353,10 +316,10 @@ export class Client extends Timed implements LinkOwner, Holder {
   hangUp(): void {
     this.#mode = DISCARD
     this.#headBytes = 0
-    this.#backlog = NOTHING
+    this.#backlog.drop()
     this.#exchange = undefined
     this.#releaseParser()
-    this.#wait(LINGER)
+    this.wait(LINGER)
     this.link.end()
     this.link.resume()
   }
@@ -373,12 +336,12 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Refuses what cannot be a request, and hangs up. */
   #refuse(reason: Reason, head?: RequestHead): void {
     this.#releaseParser()
-    const method = head?.method ?? 'GET'
-    this.link.put(replyText(refuse(this.port.core.handler, reason, head, undefined, this.peer), method, true))
+    this.link.put(replyText(refuse(this.port.core.handler, reason, head, undefined, this.link.peer), head?.method ?? 'GET', true))
     this.hangUp()
   }
 
-  #wait(timeoutMs: number): void {
+  /** Waits at most so long for whatever is next. */
+  wait(timeoutMs: number): void {
     const { core } = this.port
     core.wheel.set(this, timeoutMs === Infinity ? Infinity : core.now() + timeoutMs)
   }
@@ -390,7 +353,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     } else if (this.#mode === DISCARD && this.link.unsent > 0 && this.link.unsent !== this.#unsent) {
       // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
       this.#unsent = this.link.unsent
-      this.#wait(this.port.core.limits.idleTimeout)
+      this.wait(this.port.core.limits.idleTimeout)
     } else if (this.#mode === HEAD && (this.#headBytes > 0 || this.#emptyLines.begun)) this.#refuse('request_timeout')
     else this.link.destroy()
   }
@@ -398,7 +361,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   onDrain(): void {
     this.moved()
     if (this.#mode === DISCARD) return
-    this.#wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
+    this.wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange?.upstream?.link.resume()
     if (this.#mode === HEAD) this.pump()
   }
@@ -410,7 +373,7 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   onClose(): void {
     this.gone = true
-    this.#backlog = NOTHING
+    this.#backlog.drop()
     this.#releaseParser()
     ledger.exit(this)
     this.port.core.wheel.drop(this)

@@ -102,7 +102,7 @@ export class Exchange {
     const pool = upstream.port === listener.upstream.port && upstream.host === listener.upstream.host ? port.pool : port.core.pool(upstream)
     this.#queued = true
     if (!pool.acquire(this, fresh)) return this.fail('upstream_busy')
-    if (this.#queued) this.client.waitFor(port.core.limits.upstreamTimeout || QUEUE_TIMEOUT)
+    if (this.#queued) this.client.wait(port.core.limits.upstreamTimeout || QUEUE_TIMEOUT)
   }
 
   // The request, to the app.

@@ -3,6 +3,7 @@
  * refused bad syntax; here goes what it lets through: other transfer codings, other protocols and versions, numbers too large.
  */
 import type { Reason } from '../../telemetry/reason.ts'
+import type { RequestHead } from '../contract.ts'
 import { FRAMING_ERRORS, INVALID_VERSION, TOO_MANY_FIELDS, type Parser } from './llhttp.ts'
 
 /** Kinds of body. */
@@ -87,6 +88,17 @@ function readConnection(name: string, value: string, framing: Framing): void {
 export function hasToken(list: string, word: string): boolean {
   if (list === word) return true
   return list.includes(word) && list.split(',').some((part) => part.trim() === word)
+}
+
+/**
+ * Reads a request's fields into `framing`.
+ * @returns why it must be refused
+ */
+export function requestFault({ headers, method, target, version }: RequestHead, framing: Framing, targetBytes: number): Reason | undefined {
+  if (target.length > targetBytes) return 'target_too_long'
+  if (!readFields(headers, framing) || (version === '1.0' && framing.kind === CHUNKED)) return 'ambiguous_framing'
+  if (method === 'CONNECT') return 'method_refused'
+  return version === '1.1' && (framing.badExpectation || framing.expectations > 1) ? 'expectation_failed' : undefined
 }
 
 /** Protocols over TCP whose offer is dropped and the request served as it is: nobody means them here (attack S7). */

@@ -1,20 +1,24 @@
 /**
- * What strangers make the process keep, and a bound to it: connections, unfinished heads, requests that wait for the app, what was sent ahead,
- * what a slow reader has not taken. Each of these has a limit of its own, but a thousand times each limit is more memory than a sidecar has. One
- * ledger for all of the process, because there is one memory limit. Ordinary traffic is not in it, but for a number for each connection.
+ * What strangers make the process keep, its bound, and who goes first. Kept are connections, heads that are not complete, what was sent ahead of its turn,
+ * what a slow reader has not taken, large requests that wait for the app. Each has a limit of its own, but a thousand times each limit is more memory than a
+ * sidecar has. One ledger for the process, because there is one memory limit. Ordinary traffic is a number for each connection in it, nothing else.
  *
- * Over the bound, in this order: a connection to the app that nobody uses is closed; of those that keep bytes, the one that got nowhere for longest is ended; an idle client
- * is sent away. (Envoy's overload manager resets streams for the same reason.)
+ * Over the bound, in this order: a connection to the app that nobody uses is closed; while the kept bytes are most of it, the client that made us keep some for
+ * longest and gets nowhere is ended, first of those that we wait for, then of those that wait for the app; an idle client is sent away. (Envoy's overload
+ * manager resets streams for the same reason.)
  */
 import { memoryLimit } from '../../lib/memory-limit.ts'
 
 /** Who can be made to let go. */
 export interface Holder {
-  /** What it keeps beyond being connected, as the ledger knows it; the ledger alone writes it. */
+  /** Bytes kept for it beyond its connection, and whose turn it is; the ledger writes them. */
   held: number
+  stalled: boolean
   /** Nothing is under way: closing it hurts nobody. */
   readonly idle: boolean
-  /** Ends it: it keeps too much for too long. */
+  /** Whether it has taken some of what is kept for it, since this was asked last or it was put down. */
+  moves(): boolean
+  /** Ends it. */
   shed(): void
   /** Closes it, when {@link idle}. */
   leave(): void
@@ -25,22 +29,24 @@ export interface Spare { closeIdle(): boolean }
 
 /** What a connection takes, be it to a client or to the app: measured, kernel memory included. Bytes. */
 export const CONNECTION = 8_192
-/** How much of the memory limit may be kept. The rest is the program, the heap's garbage, the caches. */
-const SHARE = 4
+/** The share of the memory limit that may be kept: the rest is for the program, the caches and the heap's garbage. */
+const SHARE = 1 / 4
 /** How many clients are asked whether they are idle, for one that must go. */
 const LOOK_AT = 32
 
 export class Ledger {
   /** Bytes that may be kept. */
   readonly most: number
-  /** How many were ended or sent away. */
+  /** How many were ended, and how many sent away. */
   shed = 0
+  sentAway = 0
   #bytes = 0
   #connections = 0
   #relieving = false
-  /** Those that keep bytes: first the one that got nowhere for longest. */
-  readonly #holders = new Set<Holder>()
   readonly #clients = new Set<Holder>()
+  /** Those that keep bytes, in the order in which they began to or last got on: those whose turn it is, and those that wait for the app. */
+  readonly #stalled = new Set<Holder>()
+  readonly #waiting = new Set<Holder>()
   readonly #spares = new Set<Spare>()
 
   constructor(most: number) {
@@ -56,7 +62,7 @@ export class Ledger {
 
   /**
    * Whether there is room for one more connection; makes some if it can.
-   * @param byForce whether a client with a request under way may be ended for it: not from within its own call
+   * @param byForce whether a client with a request under way may be ended for it: never from within a call of its own
    */
   makeRoom(byForce: boolean): boolean {
     if (this.total + CONNECTION > this.most) this.#relieve(this.most - CONNECTION, byForce)
@@ -66,50 +72,51 @@ export class Ledger {
   /** A client is connected. */
   enter(client: Holder): void {
     this.#clients.add(client)
-    this.connected()
+    this.#connections++
   }
 
   /** It is gone, or as good as gone. */
   exit(client: Holder): void {
-    this.hold(client, 0)
-    if (this.#clients.delete(client)) this.disconnected()
+    this.hold(client, 0, false)
+    if (this.#clients.delete(client)) this.#connections--
   }
 
-  /** A connection more. */
+  /** A connection to the app is open, or no more. */
   connected(): void { this.#connections++ }
-
   disconnected(): void { this.#connections-- }
 
-  /** Says how much a client keeps now. It is in line since it first kept anything; {@link moved} sends it to the end. */
-  hold(client: Holder, bytes: number): void {
-    if (bytes === client.held) return
+  /**
+   * Says how much is kept for a client now.
+   * @param stalled it is the client's turn; else the app's
+   */
+  hold(client: Holder, bytes: number, stalled: boolean): void {
+    if (bytes === client.held && stalled === client.stalled) return
+    if (stalled !== client.stalled || bytes === 0) this.#line(client).delete(client)
     this.#bytes += bytes - client.held
     client.held = bytes
-    if (bytes === 0) this.#holders.delete(client)
-    else {
-      this.#holders.add(client)
-      if (this.total > this.most) this.#relieve(this.most, true)
-    }
+    client.stalled = stalled
+    if (bytes === 0) return
+    this.#line(client).add(client)
+    if (this.total > this.most) this.#relieve(this.most, true)
   }
 
-  /** A client that keeps bytes got on. */
+  /** A client for which bytes are kept got on: to the end of its line. */
   moved(client: Holder): void {
-    if (this.#holders.delete(client)) this.#holders.add(client)
+    const line = this.#line(client)
+    if (line.delete(client)) line.add(client)
   }
 
   addSpare(spare: Spare): void { this.#spares.add(spare) }
   removeSpare(spare: Spare): void { this.#spares.delete(spare) }
 
+  #line(client: Holder): Set<Holder> { return client.stalled ? this.#stalled : this.#waiting }
+
   #relieve(target: number, byForce: boolean): void {
     // Ending one may make others say what they keep.
     if (this.#relieving) return
     this.#relieving = true
-    while (this.total > target && (this.#closeSpare() || (byForce ? this.#closeOne() : this.#sendAway())));
+    while (this.total > target && (this.#closeSpare() || this.#closeOne(byForce)));
     this.#relieving = false
-  }
-
-  #closeOne(): boolean {
-    return this.#bytes > this.most / 2 ? this.#shedHolder() : this.#sendAway() || this.#shedHolder()
   }
 
   #closeSpare(): boolean {
@@ -117,8 +124,13 @@ export class Ledger {
     return false
   }
 
-  #shedHolder(): boolean {
-    const [client] = this.#holders
+  #closeOne(byForce: boolean): boolean {
+    if (!byForce) return this.#sendAway()
+    return this.#bytes > this.most / 2 ? this.#endOne() : this.#sendAway() || this.#endOne()
+  }
+
+  #endOne(): boolean {
+    const client = this.#longestStalled() ?? first(this.#waiting)
     if (!client) return false
     this.shed++
     this.exit(client)
@@ -126,12 +138,20 @@ export class Ledger {
     return true
   }
 
+  #longestStalled(): Holder | undefined {
+    for (let left = this.#stalled.size; left > 0; left--) {
+      const client = first(this.#stalled)!
+      if (!client.moves()) return client
+      this.moved(client)
+    }
+    return first(this.#stalled)
+  }
+
   #sendAway(): boolean {
-    let looks = Math.min(LOOK_AT, this.#clients.size)
-    for (const client of this.#clients) {
-      if (looks-- === 0) return false
+    for (let left = Math.min(LOOK_AT, this.#clients.size); left > 0; left--) {
+      const client = first(this.#clients)!
       if (client.idle) {
-        this.shed++
+        this.sentAway++
         this.exit(client)
         client.leave()
         return true
@@ -144,5 +164,7 @@ export class Ledger {
   }
 }
 
+const first = (line: ReadonlySet<Holder>): Holder | undefined => line.values().next().value
+
 /** The process's. */
-export const ledger = new Ledger(memoryLimit() / SHARE)
+export const ledger = new Ledger(memoryLimit() * SHARE)

@@ -24,7 +24,7 @@ export interface LinkOwner {
 }
 
 /** The part of a socket that node does not document: see {@link adopt}. */
-interface Internals { _handle: { readStart?: unknown } | null }
+interface Internals { _handle: { readStart?: unknown, writeQueueSize?: number } | null }
 
 export class Link {
   readonly socket: Socket
@@ -35,6 +35,8 @@ export class Link {
   readonly #leases: Buffer[] = []
   readonly #written: () => void
   #ended = false
+  #waits = 0
+  #peer: string | undefined
   /** An accepted socket starts paused, one of ours reads once connected. */
   #paused: boolean
 
@@ -53,11 +55,25 @@ export class Link {
     socket.on('close', () => owner.onClose(this.#failure))
   }
 
+  /** The address of the other side; of IPv4, the plain one. */
+  get peer(): string {
+    if (this.#peer !== undefined) return this.#peer
+    const address = this.socket.remoteAddress ?? ''
+    return this.#peer = address.startsWith('::ffff:') ? address.slice(7) : address
+  }
+
   get destroyed(): boolean { return this.socket.destroyed }
   /** Bytes that the kernel has not taken yet. */
   get unsent(): number { return this.socket.writableLength }
-  /** The memory that they keep. */
-  get kept(): number { return Math.max(this.socket.writableLength, this.#leases.length * LEASE) }
+  /** Whether the peer has taken some of what waits since this was asked last; to the byte where node tells: a write is one in {@link unsent} until all of it is taken. */
+  takes(): boolean {
+    const before = this.#waits
+    this.#waits = (this.socket as unknown as Internals)._handle?.writeQueueSize ?? this.socket.writableLength
+    return this.#waits < before
+  }
+
+  /** The memory that they keep, when it is worth counting. */
+  get kept(): number { return this.congested ? Math.max(this.socket.writableLength, this.#leases.length * LEASE) : 0 }
   /** The peer reads more slowly than we write: give it nothing more until {@link LinkOwner.onDrain}. */
   get congested(): boolean { return this.socket.writableNeedDrain && this.socket.writableLength > 0 }
 
