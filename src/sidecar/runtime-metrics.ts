@@ -1,4 +1,5 @@
 /** Gauges about the configuration in force, read when somebody scrapes. */
+import { ledger } from '../http/engine/ledger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -24,6 +25,11 @@ export function collectRuntime(metrics: Metrics, current: () => Runtime): () => 
     metrics.series('sidegate_token_cache_hits_total').value = cache.hits
     metrics.series('sidegate_token_cache_misses_total').value = cache.misses
     metrics.series('sidegate_token_cache_entries').value = cache.size
+    metrics.series('sidegate_kept_bytes').value = ledger.total
+    metrics.series('sidegate_kept_bytes_max').value = ledger.most
+    metrics.series('sidegate_connections').value = ledger.clients
+    metrics.series('sidegate_shed_total', 'stalled').value = ledger.shed
+    metrics.series('sidegate_shed_total', 'idle').value = ledger.sentAway
     metrics.series('sidegate_denylist_entries').value = runtime.denylist().entries
   })
 }

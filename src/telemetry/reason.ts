@@ -47,7 +47,7 @@ export const REASONS = {
   version_refused: upstream(505, 'The HTTP version is not supported.', 'Only HTTP/1.1 (and HTTP/1.0 without keep-alive) is spoken.'),
   expectation_failed: upstream(417, 'The expectation cannot be met.', 'Expect is something other than 100-continue.'),
   upgrade_refused: badRequest('The upgrade is not acceptable.', 'An upgrade that carries a body, or is malformed.'),
-  overloaded: upstream(503, 'The service is overloaded.', 'limits.connections is reached.'),
+  overloaded: upstream(503, 'The service is overloaded.', 'limits.connections is reached, or memory is short and this client made the sidecar keep bytes for longest (docs/sizing.md).'),
 
   // The token.
   token_missing: { status: 401, challenge: 'bearer', message: INVALID_TOKEN, explains: 'No token in any of the configured places.' },

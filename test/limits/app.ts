@@ -25,7 +25,7 @@ function bytes(response: ServerResponse, size: number): void {
 function chunks(response: ServerResponse, count: number): void {
   const some = Buffer.from('1\r\nx\r\n'.repeat(1_000))
   let left = Math.ceil(count / 1_000)
-  response.socket?.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+  response.socket?.write('HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n')
   const more = (): void => {
     while (left-- > 0) if (response.socket?.write(some) === false) return void response.socket.once('drain', more)
     response.socket?.end('0\r\n\r\n')
@@ -47,7 +47,7 @@ const server = http.createServer({ maxHeaderSize: 1 << 18, requestTimeout: 0, he
     case 'hang': return void request.resume()
     case 'bytes': return bytes(response, Number(amount))
     case 'chunks': return chunks(response, Number(amount))
-    case 'head': return void response.writeHead(200, { 'X-Large': 'x'.repeat(Number(amount)) }).end('ok')
+    case 'head': return void response.writeHead(200, { 'Content-Length': 2, 'X-Large': 'x'.repeat(Number(amount)) }).end('ok')
     case 'slow': return slowly(request, () => { response.end('ok') })
     default: request.resume().on('end', () => { response.end('ok') })
   }
