@@ -3,6 +3,7 @@ import { denylistSchema } from '../config/schema.ts'
 import type { DenylistConfig } from '../config/schema.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
+import { createStringSet, type StringSet } from '../lib/string-set.ts'
 import type { Log } from '../telemetry/log.ts'
 import { deny } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
@@ -39,12 +40,16 @@ type Times = Map<string | typeof ANY, BySubject>
 
 /** Compiled entries. */
 interface Entries {
-  readonly jti: Set<string>
-  readonly sub: Set<string>
-  readonly kid: Set<string>
+  readonly jti: StringSet
+  readonly sub: StringSet
+  readonly kid: StringSet
   readonly issuedBefore: Times
   readonly size: number
 }
+
+/** The fields that may be long. */
+const LISTS = ['jti', 'sub', 'kid'] as const
+type List = (typeof LISTS)[number]
 
 type Row = NonNullable<DenylistConfig['issuedBefore']>[number]
 
@@ -67,7 +72,7 @@ function compileTimes(rows: readonly Row[]): Times {
 }
 
 function compile(lists: readonly DenylistConfig[]): Entries {
-  const all = <K extends 'jti' | 'sub' | 'kid'>(name: K): Set<string> => new Set(lists.flatMap((list) => list[name] ?? []))
+  const all = (name: List): StringSet => createStringSet(...lists.map((list) => list[name] ?? []))
   const [jti, sub, kid] = [all('jti'), all('sub'), all('kid')]
   const issuedBefore = compileTimes(lists.flatMap((list) => list.issuedBefore ?? []))
   const times = [...issuedBefore.values()].reduce((sum, bySubject) => sum + bySubject.size, 0)
@@ -89,13 +94,28 @@ async function parseFile(path: string, text: string): Promise<DenylistConfig> {
   } catch (error) {
     throw new Error(`the deny-list ${path} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error })
   }
-  const { success, issues, output } = v.safeParse(denylistSchema, document ?? {})
+  const [rest, lists] = takeLists(document ?? {})
+  const { success, issues, output } = v.safeParse(denylistSchema, rest)
   if (!success) {
     const problems = issues.slice(0, 10).map((issue) => `${v.getDotPath(issue) ?? '(top)'}: ${issue.message}`)
     throw new Error(`the deny-list ${path} is wrong: ${problems.join('; ')}`)
   }
   if (output.file !== undefined) throw new Error(`the deny-list ${path} is wrong: a deny-list file cannot name another file`)
-  return output
+  return { ...output, ...lists }
+}
+
+/** Takes the lists that are right out of a document: the schema would copy them, and a hundred thousand entries are many megabytes. */
+function takeLists(document: unknown): [rest: unknown, lists: Partial<Record<List, string[]>>] {
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) return [document, {}]
+  const rest: Record<string, unknown> = { ...document }
+  const lists: Partial<Record<List, string[]>> = {}
+  for (const name of LISTS) {
+    const list = rest[name]
+    if (!Array.isArray(list) || !list.every((entry) => typeof entry === 'string' && entry !== '')) continue
+    lists[name] = list as string[]
+    delete rest[name]
+  }
+  return [rest, lists]
 }
 
 /** @throws Error with the file's name, when one of its times is none */
