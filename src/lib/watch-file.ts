@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
+import { StringDecoder } from 'node:string_decoder'
+import { letGo } from './let-go.ts'
 
 /** What a watched file holds now: its text, or why it cannot be read. */
 export type FileContent = { readonly text: string } | { readonly error: Error }
@@ -25,21 +27,36 @@ function inspect(path: string): BigIntStats | Error {
 const fingerprint = (at: BigIntStats | Error): string =>
   at instanceof Error ? at.message : `${at.dev}:${at.ino}:${at.size}:${at.mtimeNs}:${at.ctimeNs}`
 
-function read(path: string, at: BigIntStats | Error, maxBytes: number): FileContent {
-  if (at instanceof Error) return { error: at }
+/** What is there, and what tells it from other contents without keeping them: a deny-list may be many megabytes. */
+type Reading = readonly [content: FileContent, digest: string]
+
+function read(path: string, at: BigIntStats | Error, maxBytes: number): Reading {
+  const failed = (error: Error): Reading => [{ error }, error.message]
+  if (at instanceof Error) return failed(at)
   // Reading a pipe or a device could block for ever.
-  if (!at.isFile()) return { error: new Error(`${path} is not a regular file`) }
-  if (at.size > maxBytes) return { error: new Error(`${path} has ${at.size} bytes, more than the ${maxBytes} allowed`) }
+  if (!at.isFile()) return failed(new Error(`${path} is not a regular file`))
+  if (at.size > maxBytes) return failed(new Error(`${path} has ${at.size} bytes, more than the ${maxBytes} allowed`))
   try {
-    return { text: readFileSync(path, 'utf8') }
+    const bytes = readFileSync(path)
+    const reading: Reading = [{ text: decode(bytes) }, createHash('sha256').update(bytes).digest('base64url')]
+    letGo(bytes)
+    return reading
   } catch (error) {
-    return { error: error as Error }
+    return failed(error as Error)
   }
 }
 
-/** Tells contents apart without keeping them: a deny-list may be many megabytes. */
-const digest = (content: FileContent): string =>
-  'text' in content ? createHash('sha256').update(content.text).digest('base64url') : content.error.message
+/** Longer texts than this (1 MiB) node puts outside of the heap, where garbage lies until there is far more of it than a sidecar's memory has. */
+const PIECE = 512 * 1024
+
+/** As UTF-8. */
+function decode(bytes: Buffer): string {
+  if (bytes.length <= PIECE) return bytes.toString('utf8')
+  const decoder = new StringDecoder('utf8')
+  let text = ''
+  for (let at = 0; at < bytes.length; at += PIECE) text += decoder.write(bytes.subarray(at, at + PIECE))
+  return text + decoder.end()
+}
 
 /**
  * Watches one file by its path, through every symlink. It looks at the path a few times a second instead of subscribing to the kernel: a
@@ -62,11 +79,10 @@ export function watchFile(path: string, listener: (content: FileContent) => void
     if (print === seen && settled) return
     settled = print === seen
     seen = print
-    const next = read(path, at, maxBytes)
-    const what = digest(next)
-    if (what === told) return
-    told = what
-    listener(next)
+    const [content, digest] = read(path, at, maxBytes)
+    if (digest === told) return
+    told = digest
+    listener(content)
   }
 
   look()

@@ -1,5 +1,6 @@
 /** What a client sent ahead and cannot be read yet. It is given back as soon as it is used, not when the garbage collector comes by. */
-import { keep, letGo } from './buffers.ts'
+import { letGo } from '../../lib/let-go.ts'
+import { keep } from './buffers.ts'
 
 export class Backlog {
   #kept: Buffer | undefined

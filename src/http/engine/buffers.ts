@@ -3,6 +3,7 @@
  * buffer, reads and calls back without anything in between, so what was read must be used or copied before the callback returns,
  * and nothing of one peer can be seen by another. Large writes go out of leased buffers, which return once the kernel has the bytes.
  */
+import { letGo } from '../../lib/let-go.ts'
 import { ledger } from './ledger.ts'
 
 /** Read at most at once from a client between bodies: what can be left over, and has to be kept, is no more than this. */
@@ -49,12 +50,4 @@ export function keep(...pieces: readonly Uint8Array[]): Buffer {
     at += piece.length
   }
   return copy
-}
-
-/**
- * Frees the memory of a lease or a copy, now: nobody may look at it any more. Left to the garbage collector, which cares for such memory after 64 MiB of
- * it, it alone would be more than a small container has.
- */
-export function letGo(buffer: Buffer): void {
-  (buffer.buffer as ArrayBuffer).transfer(0)
 }
