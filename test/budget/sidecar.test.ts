@@ -1,7 +1,7 @@
 /** What the sidecar may cost: the modules it loads, its memory when idle, its threads and files. Times are printed, never judged. */
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startIssuer } from '../../src/demo/issuer.ts'
 import { startApp } from '../helpers/app.ts'
-import { imageCommand } from '../helpers/image-command.ts'
+import { buildShipped } from '../helpers/shipped.ts'
 import { plainNode, spawnSidecar, until, writeConfig, type SpawnedSidecar } from '../helpers/sidecar.ts'
 import { issuerEntry } from '../helpers/stage.ts'
 import t, { type Test } from 'tap'
@@ -58,19 +58,6 @@ t.test('the import graph: few packages, nothing of the controller, no YAML for a
   t.comment(`${ours.length} modules of ours, ${urls.filter((url) => url.startsWith('node:')).length} of Node's, packages: ${[...packages].join(', ')}`)
 })
 
-/** Builds what ships, somewhere it disturbs nobody: `app` is the image's /app/. */
-async function build(t: Test): Promise<{ app: string, entry: string, flags: readonly string[] }> {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
-  const app = `${mkdtempSync(join(tmpdir(), 'sidegate-app-'))}/`
-  t.teardown(() => rmSync(app, { recursive: true }))
-  const [code] = await once(plainNode([join(root, 'scripts/build.mjs'), join(app, 'dist')], 'inherit'), 'close')
-  t.equal(code, 0, 'builds')
-  writeFileSync(join(app, 'package.json'), '{"type":"module"}')
-  symlinkSync(realpathSync(join(root, 'node_modules')), join(app, 'node_modules'))
-  const { entry, flags } = imageCommand(app)
-  return { app, entry, flags: [...flags, `--allow-fs-read=${root}`, `--allow-fs-read=${realpathSync(join(root, 'node_modules'))}/`, `--allow-fs-read=${tmpdir()}/`] }
-}
-
 /** What a running sidecar holds, after a moment: memory in MiB, threads, open files. */
 async function costs({ process: { pid }, healthUrl }: SpawnedSidecar) {
   await sleep(300)
@@ -90,7 +77,8 @@ async function output(t: Test, args: readonly string[], env: Readonly<Record<str
 }
 
 t.test('what ships', async (t) => {
-  const { app, entry, flags } = await build(t)
+  const { app, entry, flags, remove } = await buildShipped()
+  t.teardown(remove)
   const yaml = writeConfig('listeners: [{ bind: 127.0.0.1:0, upstream: 127.0.0.1:1 }]\nissuers: [{ name: a, issuer: https://a.test, audiences: [b], keys: { discovery: true } }]\n')
   t.teardown(() => yaml.remove())
 

@@ -1,12 +1,13 @@
 /** A sidecar in a memory group of its own, started as the image starts it, before an app of another process. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { memoryGroup, type MemoryUse } from '../helpers/cgroup.ts'
+import type { ImageCommand } from '../helpers/image-command.ts'
 import { passes } from './clients.ts'
 import { createMinter, type Minter } from './keys.ts'
 import type { Scenario } from './scenarios.ts'
@@ -39,10 +40,8 @@ export interface Outcome {
 }
 
 export interface RigOptions {
-  /** The built sidecar. */
-  readonly entry: string
-  /** Node's flags. */
-  readonly flags: readonly string[]
+  /** How the image starts it: helpers/image-command.ts. */
+  readonly command: ImageCommand
   readonly mebibytes: number
   readonly scale: number
   /** Another copy of Node, whose pages are charged to the group. */
@@ -81,11 +80,11 @@ async function readyPort(fifo: number, sidecar: ChildProcess, drains: () => bool
 }
 
 /** Runs one scenario against a fresh sidecar. */
-export async function runScenario(scenario: Scenario, { entry, flags, mebibytes, scale, node = process.execPath }: RigOptions): Promise<Outcome> {
+export async function runScenario(scenario: Scenario, { command: { entry, flags }, mebibytes, scale, node = process.execPath }: RigOptions): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), 'sidegate-limits-'))
   const write = (name: string, text: string): void => {
     writeFileSync(join(directory, `${name}.new`), text)
-    execFileSync('mv', [join(directory, `${name}.new`), join(directory, name)])
+    renameSync(join(directory, `${name}.new`), join(directory, name))
   }
   const minter = createMinter()
   const { app, port: appPort } = await startApp()
@@ -127,12 +126,3 @@ export async function runScenario(scenario: Scenario, { entry, flags, mebibytes,
     rmSync(directory, { recursive: true })
   }
 }
-
-/** Node's flags of the image's command, but for the permissions, which name the image's paths. */
-export function imageFlags(): string[] {
-  const text = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8')
-  return (JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(text)![1]!) as string[]).filter((word) => word.startsWith('--') && !/^--(permission|allow-)/.test(word))
-}
-
-/** Threads of a process. */
-export const threads = (pid: number): number => readdirSync(`/proc/${pid}/task`).length
