@@ -24,6 +24,11 @@ export class Wheel {
   readonly #slots: (Timed | undefined)[]
   #done = 0
   #armed = Infinity
+  /**
+   * A process that a CPU quota has stopped finds its deadlines passed and the bytes that they were for unread: so the sockets are read first. Node runs timers, then reads, then immediates.
+   */
+  readonly #ring = (): void => { setImmediate(this.#due) }
+  readonly #due = (): void => { if (this.#armed !== Infinity) this.#turn() }
   #timer: NodeJS.Timeout | undefined
 
   /**
@@ -82,7 +87,7 @@ export class Wheel {
   #arm(tick: number): void {
     clearTimeout(this.#timer)
     this.#armed = tick
-    this.#timer = setTimeout(() => this.#turn(), Math.max(1, Math.ceil(tick * this.#width - this.now())))
+    this.#timer = setTimeout(this.#ring, Math.max(1, Math.ceil(tick * this.#width - this.now())))
     this.#timer.unref()
   }
 
