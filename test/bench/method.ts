@@ -15,7 +15,7 @@ there are rounds. The choice never looks at our own figures.
 
 What is not comparable: HAProxy checks the signature and what its configuration spells out, and can't take an array out of a token; plain proxies check nothing; Envoy as documented verifies every token anew, which
 is what most of its users run, and its cache is set to 2,000 tokens here (100 is its default); nginx with Lua looks at nothing again once a token is in its cache; oauth2-proxy tells the app in headers of its own. \`sidegate\` has 41 rules of which the last matches, three identity headers, scopes and roles,
-metrics, and logs one in a thousand requests; \`sidegate bare\` has one issuer, two headers and nothing else. Node's permission model, which the image switches on, is off here: its paths are the image's.`
+metrics, and logs one in a thousand requests; \`sidegate bare\` has one issuer, two headers and nothing else. Both start as the image does: the same file and flags, Node's permission model among them.`
 
 export const AFTER = {
   latencyBefore: `${RATE.toLocaleString('en')} requests a second, evenly spaced, over ${CONNECTIONS} connections that take turns, with one warm token; timed from the moment a request was due. Added is through the proxy less straight to the app, in the same round.`,
