@@ -19,7 +19,7 @@ import { curves } from './curves/curves.ts'
 import { measureCurve } from './curves/measure.ts'
 import { measureLatency } from './latency.ts'
 import { measureMemory } from './memory.ts'
-import { findPeers, mustBeFree, startApp, startPeer, stop, type Peer, type Running } from './peers/peers.ts'
+import { findPeers, startApp, startPeer, stop, type Peer, type Running } from './peers/peers.ts'
 import { markdownPage, summary } from './page.ts'
 import { machine } from './report.ts'
 import { loadResults, saveResults, type Results } from './results.ts'
@@ -99,7 +99,6 @@ async function main(): Promise<void> {
   const chosen = peers.filter(({ name }) => holdsOne(name, options.only))
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
   const results: Results = { date: new Date().toISOString(), command, machine: machine(), rounds, seconds, skipped, checks: {}, starts: {}, memory: {}, rows: {}, latency: undefined, curves: [] }
-  await mustBeFree(chosen.map(({ port }) => port))
   const app = await startApp()
   const running: Running[] = []
   process.once('SIGTERM', () => {

@@ -2,7 +2,7 @@
 import net from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { spawnPeer, stop, type Peer, type Running } from './peers/peers.ts'
+import { mustBeFree, spawnPeer, stop, type Peer, type Running } from './peers/peers.ts'
 
 const LIMIT_MS = 15_000
 
@@ -29,6 +29,7 @@ export async function firstGood({ peer, child }: Pick<Running, 'peer' | 'child'>
 }
 
 async function startOnce(peer: Peer, token: string): Promise<number> {
+  await mustBeFree(peer.port)
   const begin = performance.now()
   const child = spawnPeer(peer)
   try {

@@ -121,8 +121,8 @@ function spawnOn(cpu: number, command: readonly string[], name: string): ChildPr
 }
 
 /** Whoever is there already would be measured instead. @throws Error that says so */
-export async function mustBeFree(ports: readonly number[]): Promise<void> {
-  for (const port of ports) if (await isOpen(port)) throw new Error(`port ${port} of 127.0.0.1 is taken: another bench is running, or one left something behind (ss -ltnp)`)
+export async function mustBeFree(port: number): Promise<void> {
+  if (await isOpen(port)) throw new Error(`port ${port} of 127.0.0.1 is taken: another bench is running, or one left something behind (ss -ltnp)`)
 }
 
 /** Starts a peer and does not wait for anything. */
@@ -130,6 +130,7 @@ export const spawnPeer = (peer: Peer): ChildProcess => spawnOn(0, peer.command()
 
 /** Starts a peer and waits for its port. */
 export async function startPeer(peer: Peer): Promise<Running> {
+  await mustBeFree(peer.port)
   const child = spawnPeer(peer)
   await listening(peer.port, child)
   return { peer, child, pid: child.pid! }
@@ -137,7 +138,7 @@ export async function startPeer(peer: Peer): Promise<Running> {
 
 export async function startApp(): Promise<ChildProcess> {
   if (!has('nginx')) throw new Error('the bench needs nginx as the app behind every proxy: apt-get install nginx')
-  await mustBeFree([APP_PORT])
+  await mustBeFree(APP_PORT)
   const child = spawnOn(1, ['nginx', '-p', WORK, '-e', `${WORK}log/app.log`, '-c', config('app.conf', appConfig())], 'app')
   await listening(APP_PORT, child)
   return child
