@@ -60,7 +60,7 @@ t.test('the import graph: few packages, nothing of the controller, no YAML for a
 
 /** What a running sidecar holds, after a moment: memory in MiB, threads, open files. */
 async function costs({ process: { pid }, healthUrl }: SpawnedSidecar) {
-  await sleep(300)
+  await sleep(700) // what compiling the parser took for a moment is given back
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
   const mebi = (field: string) => Math.round(Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1]) / 102.4) / 10
   const threads = Number(/^Threads:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
