@@ -106,10 +106,17 @@ function takeQuery(target: string, names: readonly string[], found: Finding[]): 
   return target.slice(0, mark) + (kept.length > 0 ? `?${kept.join('&')}` : '')
 }
 
+/** Adds to a list that most requests put one element into: a list begun by `push` makes room for seventeen. */
+function add<T>(list: T[] | undefined, item: T): T[] {
+  if (list === undefined) return [item]
+  list.push(item)
+  return list
+}
+
 /** Comes to one answer: a refusal before anything, then one token wherever it was found. */
-function conclude(found: readonly Finding[], tokenBytes: number): string | Denial | undefined {
-  const [first] = found
-  if (first === undefined) return undefined
+function conclude(found: readonly Finding[] | undefined, tokenBytes: number): string | Denial | undefined {
+  if (found === undefined) return undefined
+  const first = found[0]!
   const refusal = found.find((each) => typeof each !== 'string')
   if (refusal !== undefined) return refusal
   if (found.some((other) => other !== first)) return deny('token_ambiguous', 'two different tokens')
@@ -128,27 +135,20 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
   // In any spelling: the headers to look at more closely.
   const isPlace = compileNames([...places.map((place) => place.name), ...cookies.length > 0 ? ['cookie'] : []])
 
-  /** Reads a header that is a place for tokens; returns whether it must be taken out. */
-  const readHeader = (value: string, { schemes, mention }: HeaderPlace, found: Finding[]): boolean => {
-    const finding = schemes.length > 0 ? readCredentials(value, schemes) : value
-    found.push(finding)
-    // What has none of our schemes (Basic on a public path) is the app's own affair.
-    return typeof finding === 'string' || mention!.test(value)
-  }
-
-  /** Reads a Cookie header; returns its value without the tokens, or the same string. */
-  const readCookies = (value: string, found: Finding[]): string => {
+  /** Reads a Cookie header: its tokens, and its value without them, or the same string. */
+  const readCookies = (value: string): { readonly tokens: readonly string[], readonly rest: string } => {
     const crumbs = value.split(';')
+    const tokens: string[] = []
     const kept = crumbs.filter((crumb) => {
       const token = readCookie(crumb, cookies)
-      if (token !== undefined) found.push(token)
+      if (token !== undefined) tokens.push(token)
       return token === undefined
     })
-    return kept.length === crumbs.length ? value : kept.join(';').trim()
+    return { tokens, rest: tokens.length === 0 ? value : kept.join(';').trim() }
   }
 
   return ({ target, headers }) => {
-    const found: Finding[] = []
+    let found: Finding[] | undefined
     let edits: HeaderEdit[] | undefined
     let seen: HeaderPlace[] | undefined
 
@@ -158,22 +158,29 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
       const value = headers[index + 1]!
       const lower = name.toLowerCase()
       if (cookies.length > 0 && lower === 'cookie') {
-        const rest = readCookies(value, found)
-        if (rest !== value) (edits ??= []).push({ index, value: rest === '' ? undefined : rest, always: false })
+        const { tokens, rest } = readCookies(value)
+        for (const token of tokens) found = add<Finding>(found, token)
+        if (tokens.length > 0) edits = add(edits, { index, value: rest === '' ? undefined : rest, always: false })
         continue
       }
       const place = places.find((each) => each.name === lower)
       if (!place) {
-        (edits ??= []).push({ index, value: undefined, always: true })
+        edits = add(edits, { index, value: undefined, always: true })
         continue
       }
-      if (readHeader(value, place, found)) (edits ??= []).push({ index, value: undefined, always: false })
+      const { schemes, mention } = place
+      const finding = schemes.length > 0 ? readCredentials(value, schemes) : value
+      found = add(found, finding)
+      // What has none of our schemes (Basic on a public path) is the app's own affair.
+      if (typeof finding === 'string' || mention!.test(value)) edits = add(edits, { index, value: undefined, always: false })
       // A second line of a header that may be there once (RFC 9110 section 5.3), even an equal one, is read differently by different readers.
-      if (seen?.includes(place)) found.push(deny('token_ambiguous', 'the header is repeated'));
-      (seen ??= []).push(place)
+      if (seen?.includes(place)) found = add<Finding>(found, deny('token_ambiguous', 'the header is repeated'))
+      seen = add(seen, place)
     }
 
-    const rest = queries.length > 0 ? takeQuery(target, queries, found) : target
-    return { token: conclude(found, tokenBytes), edits: edits ?? NO_EDITS, target: rest }
+    if (queries.length === 0) return { token: conclude(found, tokenBytes), edits: edits ?? NO_EDITS, target }
+    const all = found ?? []
+    const rest = takeQuery(target, queries, all)
+    return { token: conclude(all.length > 0 ? all : undefined, tokenBytes), edits: edits ?? NO_EDITS, target: rest }
   }
 }
