@@ -2,7 +2,7 @@
  * Looks in the pod's own network namespace for an app port that listens beyond loopback: there a client reaches the app without
  * the sidecar, unless a NetworkPolicy forbids it (attack A11). Containers of a pod share the namespace, so /proc/net shows the app's sockets.
  */
-import { readFile } from 'node:fs'
+import { close, open, read } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Address } from '../http/contract.ts'
 import { formatAddress, isLoopback } from '../config/values.ts'
@@ -10,17 +10,57 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 const LISTEN = '0A'
+const NEWLINE = 10
+/** What is read at once; the kernel gives about a page. */
+const PIECE = 16_384
 /** Not from node:fs/promises, which loads readline and the watchers with it. */
-const read = promisify(readFile)
+const file = { open: promisify(open), read: promisify(read), close: promisify(close) }
+
+/**
+ * The lines of a /proc/net/tcp table in which a socket may be listening. A busy pod has tens of thousands of other sockets there: they are
+ * read past, not kept.
+ * @throws what reading throws
+ */
+export async function readListening(path: string): Promise<string> {
+  const fd = await file.open(path, 'r')
+  try {
+    const buffer = Buffer.allocUnsafeSlow(PIECE)
+    let lines = ''
+    let kept = 0
+    for (;;) {
+      const { bytesRead } = await file.read(fd, buffer, kept, PIECE - kept, null)
+      const end = kept + bytesRead
+      const whole = bytesRead === 0 ? end : buffer.lastIndexOf(NEWLINE, end - 1) + 1
+      lines += maybeListening(buffer.subarray(0, whole))
+      if (bytesRead === 0) return lines
+      kept = end - whole
+      if (kept === PIECE) throw new Error(`${path} has a line of ${PIECE} bytes`)
+      buffer.copyWithin(0, whole, end)
+    }
+  } finally {
+    await file.close(fd)
+  }
+}
+
+function maybeListening(piece: Buffer): string {
+  let lines = ''
+  for (let at = piece.indexOf(` ${LISTEN} `); at >= 0; at = piece.indexOf(` ${LISTEN} `, at + 1)) {
+    const next = piece.indexOf(NEWLINE, at)
+    const end = next < 0 ? piece.length : next
+    lines += `${piece.toString('latin1', piece.lastIndexOf(NEWLINE, at) + 1, end)}\n`
+    at = end
+  }
+  return lines
+}
 
 /**
  * Reads the listening sockets out of a /proc/net/tcp or tcp6 table.
- * @param table the file's text
+ * @param table lines of it
  * @returns addresses in standard form
  */
 export function listeningSockets(table: string): Address[] {
   const found: Address[] = []
-  for (const line of table.split('\n').slice(1)) {
+  for (const line of table.split('\n')) {
     const [, local, , state] = line.trim().split(/\s+/)
     const match = state === LISTEN && local !== undefined ? /^([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})$/.exec(local) : null
     if (match) found.push({ host: hostOf(match[1]!), port: Number.parseInt(match[2]!, 16) })
@@ -66,7 +106,7 @@ interface ExposureOptions {
 }
 
 /** Looks every half minute, and says so once when an app port opens beyond loopback or closes again. */
-export function watchExposure({ targets, log, metrics, readTable = (path) => read(path, 'latin1'), everyMs = 30_000 }: ExposureOptions): Exposure {
+export function watchExposure({ targets, log, metrics, readTable = readListening, everyMs = 30_000 }: ExposureOptions): Exposure {
   let exposed: readonly Address[] = []
   let said = ''
   const gauge = metrics.series('sidegate_exposed_ports')

@@ -1,9 +1,10 @@
-import { exposedPorts, listeningSockets, watchExposure } from '../../src/sidecar/exposure.ts'
+import { exposedPorts, listeningSockets, readListening, watchExposure } from '../../src/sidecar/exposure.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
@@ -19,6 +20,21 @@ t.test('the kernel\'s tables are read: IPv4, IPv6, mapped, listening only', asyn
   ])
   t.same(listeningSockets(''), [])
   t.same(listeningSockets('nonsense\nmore : nonsense\n\n'), [])
+})
+
+t.test('of a long table only the lines of listening sockets are kept, wherever they are', async (t) => {
+  const other = row('0500A8C0:1F92', '01')
+  for (const before of [0, 1, 107, 108, 109, 5_000]) {
+    const text = HEAD + other.repeat(before) + row('00000000:1F91') + other.repeat(200) + row('0100007F:1F90')
+    const path = join(t.testdir({ [`tcp${before}`]: text }), `tcp${before}`)
+    const kept = await readListening(path)
+    t.same(listeningSockets(kept), listeningSockets(text), `behind ${before} others`)
+    t.equal(kept.split('\n').length, 3)
+  }
+  t.same(listeningSockets(await readListening(join(t.testdir({ cut: row('00000000:1F91').trimEnd() }), 'cut'))), [{ host: '0.0.0.0', port: 8081 }], 'without a line end')
+  t.equal(await readListening(join(t.testdir({ empty: '' }), 'empty')), '')
+  await t.rejects(readListening(join(t.testdir({ long: '0'.repeat(20_000) }), 'long')), /a line of/)
+  await t.rejects(readListening('/nowhere/tcp'), { code: 'ENOENT' })
 })
 
 t.test('an app port beyond loopback is exposed; the sidecar\'s own socket and other ports are not', async (t) => {
