@@ -241,19 +241,19 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.#releaseParser()
     if (this.#skipping) {
       this.#skipping = false
-      return this.#nextHead()
+      return this.#nextHead(this.port.core.now())
     }
     this.#mode = AHEAD
     this.wait(Infinity)
     this.#exchange!.bodyEnd(trailers)
   }
 
-  #nextHead(): void {
+  #nextHead(now: number): void {
     this.#mode = HEAD
     this.#headBytes = 0
     this.#pipelined = true
     this.#emptyLines.reset()
-    this.wait(this.port.core.limits.idleTimeout)
+    this.port.core.wheel.set(this, now + this.port.core.limits.idleTimeout)
     if (this.port.core.draining && this.#backlog.length === 0) this.hangUp()
   }
 
@@ -301,7 +301,8 @@ export class Client extends Timed implements LinkOwner, Holder {
   responded(): void {
     this.#exchange = undefined
     if (this.#last) this.hangUp()
-    else if (this.#mode === AHEAD) this.#nextHead()
+    // The exchange has just ended, and looked at the clock.
+    else if (this.#mode === AHEAD) this.#nextHead(this.port.core.time)
     else this.#skipping = true
     this.pump()
   }

@@ -22,7 +22,11 @@ export class Core {
     this.limits = limits
   }
 
-  now(): number { return this.wheel.now() }
+  /** Milliseconds on the wheel's clock. */
+  now(): number { return this.time = this.wheel.now() }
+
+  /** What {@link now} said last: as good within one event that has asked, and free. */
+  time = 0
 
   /** The connections to one app address. */
   pool(address: Address): Pool {

@@ -167,7 +167,7 @@ export class Exchange {
   /** The first byte of the answer is there. */
   answering(): void {
     this.#text = ''
-    if (this.#since === 0) this.#since = this.client.port.core.now()
+    if (this.#since === 0) this.#since = this.client.port.core.time
   }
 
   /** What was read from the app so far is on its way. */
@@ -220,7 +220,7 @@ export class Exchange {
   onEnd(trailers: readonly string[] | undefined): void {
     this.upstream = undefined
     if (this.#chunked) this.client.link.put(`0\r\n${trailersText(trailers ?? [], this.#forward!.dropsResponseHeader)}`)
-    this.passedOn()
+    this.client.link.flush()
     this.#finish(undefined)
     this.client.responded()
   }
@@ -345,7 +345,7 @@ export class Exchange {
     this.#failed = failed
     const { core } = this.client.port
     const now = core.now()
-    if (this.#since !== 0 && !this.#headSent) this.#addedMs += now - this.#since
+    if (this.#since !== 0) this.#addedMs += now - this.#since
     if (this.#forward?.watched) core.unwatch(this)
     const outcome = { status: this.#status, failed: this.#failed, totalMs: now - this.#started, addedMs: this.#addedMs }
     try {

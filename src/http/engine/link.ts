@@ -3,6 +3,7 @@
  * tells when the peer reads too slowly. A thin skin around net.Socket; it knows nothing of HTTP.
  */
 import { Socket } from 'node:net'
+import { resetSocket } from '../../lib/reset-socket.ts'
 import { LEASE, SMALL_READ, giveBack, lease, readBuffers } from './buffers.ts'
 
 /** Body pieces up to this size travel as strings, behind their head, in one write. */
@@ -133,7 +134,7 @@ export class Link {
   /** Closes with RST. */
   reset(): void {
     this.#text = ''
-    this.socket.resetAndDestroy()
+    resetSocket(this.socket)
   }
 
   /** Reads (on). */

@@ -67,7 +67,7 @@ export class Pool implements Spare {
   release(upstream: Upstream, promised: number): void {
     const keep = promised >= 0 ? Math.min(promised * 1000 - MARGIN, IDLE) : IDLE
     if (keep <= 0 || this.core.draining) return upstream.link.destroy()
-    this.core.wheel.set(upstream, this.core.now() + keep)
+    this.core.wheel.set(upstream, this.core.time + keep)
     this.#idle.push(upstream)
     this.#next()
   }

@@ -80,6 +80,7 @@ export class Upstream extends Timed implements LinkOwner {
       this.link.destroy()
       return false
     }
+    this.pool.core.now()
     let from = 0
     while (from < length && this.exchange === exchange && !this.link.destroyed) from = this.#read(exchange, bytes, from, length)
     if (this.exchange !== exchange) return true
