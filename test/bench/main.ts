@@ -3,6 +3,7 @@
  *
  *   --peers            install the peers that can be; measure everything, cost curves too, and write docs/benchmarks.md
  *   --curves           the cost curves, nothing else
+ *   --limits           CPU quotas and memory limits (as root, cgroup v1), nothing else; added to the last run's results and to the page
  *   --rows=a,b         only rows (and: start, memory, latency, curves) whose names hold one of these; no page
  *   --only=a,b         only peers whose names hold one of these; no page
  *   --rounds=5         undisturbed rounds of each row (3 without --peers)
@@ -17,6 +18,7 @@ import { parseArgs } from 'node:util'
 import { check } from './check.ts'
 import { curves } from './curves/curves.ts'
 import { measureCurve } from './curves/measure.ts'
+import { LIMITED, limitsSection, measureLimits } from './limits/limits.ts'
 import { measureLatency } from './latency.ts'
 import { measureMemory } from './memory.ts'
 import { findPeers, startApp, startPeer, stop, type Peer, type Running } from './peers/peers.ts'
@@ -29,7 +31,7 @@ import { ROOT, WORK, openWorkspace, type Keys } from './workspace.ts'
 
 const { values: options } = parseArgs({ options: {
   'peers': { type: 'boolean', default: false }, 'curves': { type: 'boolean', default: false }, 'rows': { type: 'string' }, 'only': { type: 'string' }, 'rounds': { type: 'string' }, 'seconds': { type: 'string', default: '2' },
-  'render': { type: 'boolean', default: false },
+  'render': { type: 'boolean', default: false }, 'limits': { type: 'boolean', default: false },
 } })
 const rounds = Number(options.rounds ?? (options.peers ? 5 : 3))
 const seconds = Number(options.seconds)
@@ -41,6 +43,7 @@ const CURVES_MS = 270_000
 const PAGE = `${ROOT}docs/benchmarks.md`
 
 const holdsOne = (name: string, words: string | undefined): boolean => words === undefined || words.split(',').some((word) => name.includes(word))
+const onlyLimits = options.limits && !options.peers
 const onlyCurves = options.curves && !options.peers && options.rows === undefined
 const wanted = (name: string): boolean => holdsOne(name, options.rows) && (!onlyCurves || name === 'curves')
 const whole = options.peers && options.rows === undefined && options.only === undefined
@@ -88,6 +91,29 @@ async function measureCurves(keys: Keys, results: Results): Promise<void> {
   }
 }
 
+/** They take long and are measured apart: a run without them keeps those of the last. */
+function lastLimits(): Results['limits'] {
+  try {
+    return loadResults().limits
+  } catch {
+    return undefined
+  }
+}
+
+/** To what the last run found: both have their date. */
+async function addLimits(all: readonly Peer[]): Promise<void> {
+  const peers = all.filter(({ name }) => LIMITED.includes(name))
+  const app = await startApp()
+  try {
+    const results: Results = { ...loadResults(), limits: await measureLimits(peers, step) }
+    saveResults(results)
+    console.log(limitsSection(results.limits))
+    if (Object.keys(results.rows ?? {}).length > 0) writeFileSync(PAGE, markdownPage(results))
+  } finally {
+    await stop(app)
+  }
+}
+
 async function main(): Promise<void> {
   if (options.render) return writeFileSync(PAGE, markdownPage(loadResults()))
   const keys = openWorkspace()
@@ -98,7 +124,8 @@ async function main(): Promise<void> {
   const { peers, skipped } = findPeers(options.peers)
   const chosen = peers.filter(({ name }) => holdsOne(name, options.only))
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
-  const results: Results = { date: new Date().toISOString(), command, machine: machine(), rounds, seconds, skipped, checks: {}, starts: {}, memory: {}, rows: {}, latency: undefined, curves: [] }
+  const results: Results = { date: new Date().toISOString(), command, machine: machine(), rounds, seconds, skipped, checks: {}, starts: {}, memory: {}, rows: {}, latency: undefined, curves: [], limits: lastLimits() }
+  if (onlyLimits) return addLimits(peers)
   const app = await startApp()
   const running: Running[] = []
   process.once('SIGTERM', () => {

@@ -1,6 +1,7 @@
 /** docs/benchmarks.md, and the tables that end the bench on the terminal: all of it made from the results of one run. */
 import { costs, ratiosOf, sentence, type CurveResult } from './curves/curve.ts'
 import { DIRECT, RATE } from './latency.ts'
+import { limitsSection } from './limits/limits.ts'
 import { KINDS } from './memory.ts'
 import { AFTER, METHOD } from './method.ts'
 import { reading } from './reading.ts'
@@ -110,7 +111,7 @@ ${quiet(results)}${wrong.length > 0 ? ` Errors: ${wrong.join('; ')}.` : ' No req
 
 ${section('Against the others', 'How many times our CPU time a request the other needs: the median of the rounds, and from the least to the most. More than 1 is in our favour.', ratio, `Read aloud:\n\n${readings}`)}${
   section('CPU time', '', cpu)}${section(`Latency ${PACED}`, AFTER.latencyBefore, latency, AFTER.latency)}${section('Memory', AFTER.memoryBefore, memory)}${section('Start', AFTER.startBefore, start)}${
-  curves === '' ? '' : `## How the cost grows\n\n${AFTER.curves}\n\n${curves}\n`}${section('Who refuses what', '', verdicts, AFTER.verdicts)}## Method
+  curves === '' ? '' : `## How the cost grows\n\n${AFTER.curves}\n\n${curves}\n`}${limitsSection(results.limits)}${section('Who refuses what', '', verdicts, AFTER.verdicts)}## Method
 
 ${METHOD}
 `

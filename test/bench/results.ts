@@ -1,6 +1,7 @@
 /** Everything that one run found: what the page is made of, and what .bench/results.json holds. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { CurveResult } from './curves/curve.ts'
+import type { LimitsResult } from './limits/limits.ts'
 import type { PacedRound } from './latency.ts'
 import type { Footprint } from './memory.ts'
 import type { Collected } from './rounds.ts'
@@ -25,6 +26,8 @@ export interface Results {
   rows: Record<string, Collected<RowRound>>
   latency: Collected<PacedRound> | undefined
   curves: CurveResult[]
+  /** Of the last run with --limits. */
+  limits?: LimitsResult | undefined
 }
 
 const FILE = `${WORK}results.json`

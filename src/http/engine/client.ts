@@ -116,11 +116,10 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   /** Tells the ledger what is kept for this client. */
   #weigh(): void {
-    const { link } = this
     // A head: as it came, and in pieces or as it goes to the app.
-    const bytes = (this.#headKept ? 2 * this.#headBytes : 0) + this.#backlog.length + link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
-    if (this.held === 0) link.takes()
-    ledger.hold(this, bytes, this.#mode === HEAD || this.#backlog.length > 0 || link.congested)
+    const bytes = (this.#headKept ? 2 * this.#headBytes : 0) + this.#backlog.length + this.link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
+    if (this.held === 0) this.link.takes()
+    ledger.hold(this, bytes, this.#mode === HEAD || this.#backlog.length > 0 || this.link.congested)
   }
 
   /** A head that is not complete, or one to count while its request waits for the app. */
@@ -292,6 +291,7 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   /** More of the response was written. */
   written(): void {
+    if (this.held !== 0 && !this.stalled) ledger.moved(this)
     if (!this.link.congested && !this.#blind) return
     this.wait(this.port.core.limits.idleTimeout)
     this.#weigh()
