@@ -106,12 +106,18 @@ const script: Answer = async (got, connection) => {
 const large = (line: string): string => request(line, Array.from({ length: 60 }, (_, at) => `X-Field-${at}: ${'x'.repeat(400)}`))
 const UPLOAD = request('POST /slowly', [`Content-Length: ${body.length}`])
 
+/** A head that does not end. */
+const UNFINISHED = async (client: RawClient): Promise<void> => {
+  await client.send(large('GET /').slice(0, 9_000))
+  await client.closed()
+}
+
 /** What clients do: each ends in another way. */
 const DEEDS: readonly ((client: RawClient) => Promise<unknown>)[] = [
   async (client) => { await client.send(request('GET /')); await client.next(); client.destroy() },
   async (client) => { await client.send(request('GET /deny').repeat(3) + request('GET /').repeat(5)); await client.next(); client.reset() },
   async (client) => { await client.send(large('GET /').slice(0, 15_000)); await sleep(20); client.reset() },
-  async (client) => { await client.send(large('GET /').slice(0, 9_000)); await client.closed() },
+  UNFINISHED,
   async (client) => { await client.send(large('GET /never')); await sleep(30); client.destroy() },
   async (client) => { await client.send(large('GET /never') + large('GET /').repeat(3)); await client.closed() },
   async (client) => { client.socket.pause(); await client.send(request('GET /big')); await sleep(150); client.reset() },
@@ -136,11 +142,14 @@ for (const most of [Infinity, MEBI / 2]) {
     const proxy = await startProxy(startEngine, app.address, { limits })
     t.teardown(async () => { ledger.most = before; await proxy.close(); await app.close() })
     for (let round = 0; round < 2; round++) {
-      await Promise.all(Array.from({ length: 3 * DEEDS.length }, async (_, at) => {
+      const act = async (deed: (client: RawClient) => Promise<unknown>): Promise<void> => {
         const client = await connect(proxy.address).catch(() => undefined)
-        if (client) await DEEDS[(at + round) % DEEDS.length]!(client).catch(() => {})
+        if (client) await deed(client).catch(() => {})
         client?.destroy()
-      }))
+      }
+      await Promise.all(Array.from({ length: 3 * DEEDS.length }, (_, at) => act(DEEDS[(at + round) % DEEDS.length]!)))
+      // More at once than the smaller bound has room for.
+      await Promise.all(Array.from({ length: 40 }, () => act(UNFINISHED)))
       t.ok(ledger.total >= 0 && ledger.total <= most)
     }
     t.equal(ledger.shed > 0, most < Infinity, `${ledger.shed} were ended`)
