@@ -202,7 +202,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     const { framing } = this
     const version = requestVersion(parser)
     if (typeof version === 'string') return this.#refuse(version)
-    const { method, target, headers } = parser
+    const { method, target, headers, raw, starts } = parser
     const head: RequestHead = { method, target, headers, version: version === 1 ? '1.1' : '1.0', peer: this.link.peer, listener: this.port.listener }
     const fault = requestFault(head, framing, targetBytes)
     if (fault !== undefined) return this.#refuse(fault, head)
@@ -218,7 +218,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     else this.#releaseParser()
     this.#mode = framing.kind === NONE ? AHEAD : framing.kind
     this.wait(framing.kind === NONE ? Infinity : this.port.core.limits.idleTimeout)
-    this.#exchange = new Exchange(this, head)
+    this.#exchange = new Exchange(this, head, { raw, starts })
     this.#exchange.start()
   }
 

@@ -9,6 +9,7 @@ import { STATUS_TEXT } from '../status-text.ts'
 import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
 import { requestText, responseText, trailersText } from './head.ts'
+import type { Received } from './lines.ts'
 import type { Parser } from './llhttp.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -27,6 +28,7 @@ export class Exchange {
   upstream: Upstream | undefined
   /** The verdict is not known yet, or no connection to the app is there: the request's body must wait. */
   waiting = true
+  readonly #received: Received
   readonly #handler: Handler
   readonly #started: number
   #verdict: Verdict | undefined
@@ -52,9 +54,10 @@ export class Exchange {
   /** When the sidecar's own share of the time began that is not yet added; 0: it is not ours now. */
   #since: number
 
-  constructor(client: Client, head: RequestHead) {
+  constructor(client: Client, head: RequestHead, received: Received) {
     this.client = client
     this.head = head
+    this.#received = received
     this.#handler = client.port.core.handler
     this.#started = this.#since = client.port.core.now()
   }
@@ -88,7 +91,7 @@ export class Exchange {
     this.#forward = verdict
     const { framing, port: { core } } = this.client
     if (verdict.upgrade !== undefined && verdict.upgrade === this.client.upgrade) this.#upgrade = verdict.upgrade
-    const text = requestText(this.head, verdict, framing, this.#upgrade)
+    const text = requestText(this.head, this.#received, verdict, framing, this.#upgrade)
     if (text === undefined) return this.fail('internal_error')
     this.#text = text
     if (verdict.watched) core.watch(this)

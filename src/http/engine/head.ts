@@ -7,6 +7,7 @@ import type { Forward, Reply, RequestHead } from '../contract.ts'
 import { isHopByHop } from '../hop-by-hop.ts'
 import { STATUS_TEXT } from '../status-text.ts'
 import { CHUNKED, LENGTH, hasToken, type Framing } from './framing.ts'
+import { Lines, type Received } from './lines.ts'
 import type { Parser } from './llhttp.ts'
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
@@ -27,25 +28,29 @@ function isToken(name: string): boolean {
 
 /**
  * The request for the app.
+ * @param received the head as it was read
  * @param framing of the client's request: its body keeps its kind
  * @param upgrade protocol to ask for
  * @returns undefined when the verdict holds what cannot be sent
  */
-export function requestText(head: RequestHead, verdict: Forward, framing: Framing, upgrade: string | undefined): string | undefined {
+export function requestText(head: RequestHead, received: Received, verdict: Forward, framing: Framing, upgrade: string | undefined): string | undefined {
   const { headers, target } = verdict
-  const received = head.headers
+  const own = head.headers
   if (target !== head.target && !TARGET.test(target)) return undefined
-  let text = `${head.method} ${target} HTTP/1.1\r\n`
+  const lines = new Lines(received, `${head.method} ${target} HTTP/1.1\r\n`)
   let next = 0
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     const value = headers[at + 1]!
     let known = next
-    while (known < received.length && !(received[known] === name && received[known + 1] === value)) known += 2
-    if (known < received.length) next = known + 2
-    else if (!isToken(name) || !VALUE.test(value)) return undefined
-    text += `${name}: ${value}\r\n`
+    while (known < own.length && !(own[known] === name && own[known + 1] === value)) known += 2
+    if (known < own.length) {
+      lines.pass(known >> 1, name, value)
+      next = known + 2
+    } else if (isToken(name) && VALUE.test(value)) lines.add(name, value)
+    else return undefined
   }
+  let { text } = lines
   if (framing.kind === CHUNKED) text += 'Transfer-Encoding: chunked\r\n'
   else if (framing.hasLength) text += `Content-Length: ${framing.length}\r\n`
   if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`
@@ -67,13 +72,14 @@ export interface ResponseShape {
 export function responseText(parser: Parser, framing: Framing, verdict: Forward, shape: ResponseShape): string {
   const { headers, status } = parser
   const named = namesNoField(framing.connection) ? undefined : framing.connection
-  let text = parser.reasonPhrase === 'OK' ? `HTTP/1.1 ${status} OK\r\n` : `HTTP/1.1 ${status} ${PHRASE.test(parser.reasonPhrase) ? parser.reasonPhrase : ''}\r\n`
+  const lines = new Lines(parser, parser.reasonPhrase === 'OK' ? `HTTP/1.1 ${status} OK\r\n` : `HTTP/1.1 ${status} ${PHRASE.test(parser.reasonPhrase) ? parser.reasonPhrase : ''}\r\n`)
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     if (isHopByHop(name) || isLength(name) || verdict.dropsResponseHeader(name)) continue
     if (named !== undefined && hasToken(named, name.toLowerCase())) continue
-    text += `${name}: ${headers[at + 1]!}\r\n`
+    lines.pass(at >> 1, name, headers[at + 1]!)
   }
+  let { text } = lines
   if (shape.upgrade !== undefined) return `${text}Connection: Upgrade\r\nUpgrade: ${shape.upgrade}\r\n\r\n`
   if (shape.chunked) text += 'Transfer-Encoding: chunked\r\n'
   else if (framing.hasLength && saysLength(status, shape.method, framing)) text += `Content-Length: ${framing.length}\r\n`

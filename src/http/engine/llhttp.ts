@@ -60,7 +60,7 @@ const callbacks = {
   wasm_on_message_begin: () => OK,
   wasm_on_url: (_parser: number, at: number, size: number) => { current.target += slice(at, size); return OK },
   wasm_on_status: (_parser: number, at: number, size: number) => { current.reasonPhrase += slice(at, size); return OK },
-  wasm_on_header_field: (_parser: number, at: number, size: number) => current.onName(slice(at, size)),
+  wasm_on_header_field: (_parser: number, at: number, size: number) => current.onName(slice(at, size), at - base),
   wasm_on_header_value: (_parser: number, at: number, size: number) => current.onValue(slice(at, size)),
   wasm_on_headers_complete: (_parser: number, status: number) => current.onHead(status),
   wasm_on_body: (_parser: number, at: number, size: number) => { spans.push(at - base, at - base + size); return OK },
@@ -106,6 +106,8 @@ export class Parser {
   reasonPhrase = ''
   /** The head's text as far as it was read, byte for byte. */
   raw = ''
+  /** Where in {@link raw} each field's name begins. */
+  starts: number[] = []
   status = 0
   headDone = false
   ended = false
@@ -135,6 +137,7 @@ export class Parser {
     this.target = ''
     this.reasonPhrase = ''
     this.raw = ''
+    this.starts = []
     this.status = 0
     this.headDone = false
     this.ended = false
@@ -184,13 +187,14 @@ export class Parser {
 
   // What follows is called by llhttp only.
 
-  onName(part: string): number {
+  onName(part: string, at: number): number {
     const { headers } = this
     if (this.#inValue || headers.length === 0) {
       if (this.#inValue) this.#trim()
       this.#inValue = false
       if (headers.length >= this.maxFields * 2) return TOO_MANY_FIELDS
       headers.push(part)
+      if (!this.headDone) this.starts.push(this.raw.length + at)
     } else headers[headers.length - 1] += part
     return OK
   }
