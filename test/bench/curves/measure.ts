@@ -9,7 +9,7 @@ import { firstGood } from '../start.ts'
 import { WORK } from '../workspace.ts'
 import type { Curve, CurveResult, Pair, Point, PointResult } from './curve.ts'
 
-const FIRST_PORT = 19_301
+const FIRST_PORT = 19_131
 /** Windows that warm up a process that is new: else the smallest point, which runs beside all the others, would be the only one that V8 has optimised fully. */
 const WARM_WINDOWS = 2
 

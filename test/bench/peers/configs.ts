@@ -182,7 +182,7 @@ standard_logging = false
 
 /** The sidecar with one issuer and two identity headers, and what is given beside or instead. */
 export const sidegateWith = (port: number, fields: object): string => JSON.stringify({
-  listeners: [{ bind: `127.0.0.1:${port}`, upstream: `127.0.0.1:${APP_PORT}` }], admin: { bind: '127.0.0.1:0' }, health: { bind: `127.0.0.1:${port + 500}` }, shutdown: { delay: '0', grace: '1s' },
+  listeners: [{ bind: `127.0.0.1:${port}`, upstream: `127.0.0.1:${APP_PORT}` }], admin: { bind: '127.0.0.1:0' }, health: { bind: '127.0.0.1:0' }, shutdown: { delay: '0', grace: '1s' },
   issuers: [{ name: 'corp', issuer: ISSUER, audiences: [AUDIENCE], keys: { file: `${WORK}jwks.json` } }],
   identity: { headers: { 'X-User-Id': { claim: 'sub' }, 'X-User-Roles': { claim: 'roles', encoding: 'csv' } } },
   ...fields,
