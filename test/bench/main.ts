@@ -39,7 +39,7 @@ const STARTS = 7
 const MEMORY_REPEATS = 3
 const CURVE_ROUNDS = 3
 /** After so long no point of a curve is repeated any more, however disturbed it was. */
-const CURVES_MS = 270_000
+const CURVES_MS = 240_000
 const PAGE = `${ROOT}docs/benchmarks.md`
 
 const holdsOne = (name: string, words: string | undefined): boolean => words === undefined || words.split(',').some((word) => name.includes(word))

@@ -22,6 +22,6 @@ export const AFTER = {
   latency: 'The generator spins on CPU 1 below everything else there (SCHED_IDLE): a timer would be late by more than what is measured. A round in which it was late itself (0.5 ms at its p99), or others used either CPU, does not count. What was never answered is an error, not left out.',
   memoryBefore: 'Each figure from a process of its own, two seconds after the last request; the median of three. Anonymous is what a pod pays for each time; the rest of resident is code, shared by pods of the same image on a node.',
   startBefore: 'From the start of the process to the first 200 for a good token, asked every millisecond, all peers in turn, on one core. What the first start reads from disk is not counted. The keys come from a file (oauth2-proxy\'s from the app).',
-  curves: 'The sidecar alone: each point measured in turn with the smallest one, A B A B, in windows of a second, both processes up all the time. A cost within a tenth of the smallest point\'s is called flat.',
+  curves: 'The sidecar alone: each point measured in turn with the smallest one, A B A B, in windows of a second, both processes up all the time. A cost within a tenth of the smallest point\'s, or with a spread on both sides of it, is called the same.',
   verdicts: 'A cell that starts with `!` is an answer that should have been another: a token that had to be refused, or a forged header or the token itself that reached the app.',
 }

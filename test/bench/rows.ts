@@ -1,6 +1,7 @@
 /** The rows at full load: every row goes round all peers, several times. */
 import { load, type Load, type Sample } from './load.ts'
 import { collect, disturbance, turned, type Collected } from './rounds.ts'
+import { OTHERS } from './workspace.ts'
 import type { Running } from './peers/peers.ts'
 
 export interface Row extends Load {
@@ -27,11 +28,18 @@ export const REFERENCES = ['envoy jwt_authn', 'nginx plain']
 /** By the peer's name. */
 export type RowRound = Readonly<Record<string, Sample>>
 
+/** Every window begins with the same token again, so one must be long enough for all of the others. */
+async function fillCaches(pid: number, port: number): Promise<void> {
+  const others: Load = { tokens: 'tokens-others.txt', path: '/' }
+  const { requests } = await load(pid, port, others, 1)
+  if (requests < OTHERS) await load(pid, port, others, Math.ceil(1.5 * OTHERS / requests))
+}
+
 /** Warms everyone up with the row's own load, then measures rounds of one window for each; who begins changes from round to round. */
 export async function measureRow(row: Row, running: readonly Running[], rounds: number, seconds: number): Promise<Collected<RowRound>> {
   const peers = running.filter(({ peer }) => peer.checks || !row.tokensOnly)
   for (const { pid, peer } of peers) {
-    if (row.fresh) await load(pid, peer.port, { tokens: 'tokens-others.txt', path: '/' }, 1)
+    if (row.fresh) await fillCaches(pid, peer.port)
     await load(pid, peer.port, row, 1)
   }
   const round = async (at: number): Promise<RowRound> => {

@@ -12,7 +12,7 @@ export const AUDIENCE = 'internal-services'
 /** More tokens than any cache here holds: going round them finds every cache full of others, once {@link OTHERS} have filled it. */
 const FRESH = 20_000
 /** What fills the caches before. A cache takes whoever comes while it has room, and what it holds is not new. */
-const OTHERS = 6_000
+export const OTHERS = 6_000
 
 export interface Keys { readonly rsa: KeyObject, readonly ec: KeyObject }
 

@@ -12,14 +12,20 @@ function curve(expected: Course, why: string, others: readonly (readonly [x: num
   return { name: 'rules', unit: 'rule', expected, why, first: { x: 1, anon: 20 }, points, errors: 0 }
 }
 
-t.test('the course is read off the medians', async (t) => {
-  t.equal(courseOf([1, 1.05, 0.93]), 'flat')
-  t.equal(courseOf([1.02, 1.3, 2]), 'grows')
-  t.equal(courseOf([1.02, 1.05, 1.2]), 'grows')
-  t.equal(courseOf([0.5, 0.4, 0.6]), 'falls')
-  t.equal(courseOf([0.5, 1, 1.5]), 'uneven')
-  t.equal(courseOf([1.5, 1]), 'uneven')
-  t.equal(courseOf([1, Number.NaN]), 'flat')
+t.test('the course is read off what the points cost', async (t) => {
+  const of = (...medians: number[]) => courseOf(medians.map((median) => ({ median, least: median * 0.98, most: median * 1.02 })))
+  t.equal(of(1, 1.05, 0.93), 'flat')
+  t.equal(of(1.02, 1.3, 2), 'grows')
+  t.equal(of(1.02, 1.05, 1.2), 'grows')
+  t.equal(of(0.5, 0.4, 0.6), 'falls')
+  t.equal(of(0.5, 1, 1.5), 'uneven')
+  t.equal(of(1.5, 1), 'uneven')
+  t.equal(courseOf([]), 'flat')
+})
+
+t.test('a point whose spread holds 1 has shown no difference', async (t) => {
+  t.equal(courseOf([{ median: 1.4, least: 0.9, most: 2.1 }, { median: 0.8, least: 0.7, most: 1.1 }]), 'flat')
+  t.equal(courseOf([{ median: 1.4, least: 1.2, most: 2.1 }]), 'grows')
 })
 
 t.test('a sentence says what one more unit costs, in CPU and in memory', async (t) => {

@@ -1,5 +1,5 @@
 /** What a cost curve is, and what its figures say. */
-import { median, ratios, spread } from '../stats.ts'
+import { median, ratios, spread, type Spread } from '../stats.ts'
 import type { Load, Sample } from '../load.ts'
 import type { Collected } from '../rounds.ts'
 
@@ -52,13 +52,17 @@ export interface CurveResult {
 /** Within so much of the smallest point's cost, a cost is the same: what windows of a second and other processes of the same program differ by. */
 const SAME = 0.1
 
-/** Reads the course off the medians. */
-export function courseOf(medians: readonly number[]): Course {
-  const away = (value: number): boolean => Math.abs(value - 1) > SAME
-  if (!medians.some(away)) return 'flat'
-  const last = medians.at(-1)!
-  if (last > 1 + SAME && medians.every((value) => value > 1 - SAME)) return 'grows'
-  return last < 1 - SAME && medians.every((value) => value < 1 + SAME) ? 'falls' : 'uneven'
+/**
+ * Reads the course off what each point cost over the smallest.
+ * A spread that holds 1 has shown no difference, wherever its median is.
+ */
+export function courseOf(points: readonly Spread[]): Course {
+  const up = ({ median, least }: Spread): boolean => median > 1 + SAME && least > 1
+  const down = ({ median, most }: Spread): boolean => median < 1 - SAME && most < 1
+  if (!points.some((point) => up(point) || down(point))) return 'flat'
+  const last = points.at(-1)!
+  if (up(last) && !points.some(down)) return 'grows'
+  return down(last) && !points.some(up) ? 'falls' : 'uneven'
 }
 
 export const ratiosOf = ({ pairs }: PointResult): number[] => ratios(pairs.kept.map(({ point }) => point.cpu), pairs.kept.map(({ reference }) => reference.cpu))
@@ -76,7 +80,7 @@ const amount = (value: number, units: readonly string[], step: number): string =
 /** The sentence of the page: the course that the figures show, and why, if that is the one that was expected. */
 export function sentence(result: CurveResult): string {
   const { first, points, expected, why, unit } = result
-  const course = courseOf(points.map((point) => spread(ratiosOf(point))?.median ?? NaN))
+  const course = courseOf(points.flatMap((point) => spread(ratiosOf(point)) ?? []))
   if (course !== expected) return `${course[0]!.toUpperCase()}${course.slice(1)} in this run, where ${expected} was expected: see how busy the machine was, or take it for a finding. (Expected because: ${why.replaceAll(/\{\w+\}/g, 'so much')})`
   const last = points.at(-1)!
   const cpu = costs(result)
