@@ -62,10 +62,10 @@ export class Ledger {
 
   /**
    * Whether there is room for one more connection; makes some if it can.
-   * @param byForce whether a client with a request under way may be ended for it: never from within a call of its own
+   * @param asker the client whose request needs it: it is not ended for it
    */
-  makeRoom(byForce: boolean): boolean {
-    if (this.total + CONNECTION > this.most) this.#relieve(this.most - CONNECTION, byForce)
+  makeRoom(asker?: Holder): boolean {
+    if (this.total + CONNECTION > this.most) this.#relieve(this.most - CONNECTION, asker)
     return this.total + CONNECTION <= this.most
   }
 
@@ -97,7 +97,7 @@ export class Ledger {
     client.stalled = stalled
     if (bytes === 0) return
     this.#line(client).add(client)
-    if (this.total > this.most) this.#relieve(this.most, true)
+    if (this.total > this.most) this.#relieve(this.most)
   }
 
   /** A client for which bytes are kept got on: to the end of its line. */
@@ -111,11 +111,11 @@ export class Ledger {
 
   #line(client: Holder): Set<Holder> { return client.stalled ? this.#stalled : this.#waiting }
 
-  #relieve(target: number, byForce: boolean): void {
+  #relieve(target: number, except?: Holder): void {
     // Ending one may make others say what they keep.
     if (this.#relieving) return
     this.#relieving = true
-    while (this.total > target && (this.#closeSpare() || this.#closeOne(byForce)));
+    while (this.total > target && (this.#closeSpare() || this.#closeOne(except)));
     this.#relieving = false
   }
 
@@ -124,13 +124,12 @@ export class Ledger {
     return false
   }
 
-  #closeOne(byForce: boolean): boolean {
-    if (!byForce) return this.#sendAway()
-    return this.#bytes > this.most / 2 ? this.#endOne() : this.#sendAway() || this.#endOne()
+  #closeOne(except: Holder | undefined): boolean {
+    return this.#bytes > this.most / 2 ? this.#endOne(except) || this.#sendAway() : this.#sendAway() || this.#endOne(except)
   }
 
-  #endOne(): boolean {
-    const client = this.#longestStalled() ?? first(this.#waiting)
+  #endOne(except: Holder | undefined): boolean {
+    const client = this.#longestStalled(except) ?? first(this.#waiting, except)
     if (!client) return false
     this.shed++
     this.exit(client)
@@ -138,13 +137,13 @@ export class Ledger {
     return true
   }
 
-  #longestStalled(): Holder | undefined {
+  #longestStalled(except: Holder | undefined): Holder | undefined {
     for (let left = this.#stalled.size; left > 0; left--) {
       const client = first(this.#stalled)!
-      if (!client.moves()) return client
+      if (client !== except && !client.moves()) return client
       this.moved(client)
     }
-    return first(this.#stalled)
+    return first(this.#stalled, except)
   }
 
   #sendAway(): boolean {
@@ -164,7 +163,10 @@ export class Ledger {
   }
 }
 
-const first = (line: ReadonlySet<Holder>): Holder | undefined => line.values().next().value
+function first(line: ReadonlySet<Holder>, except?: Holder): Holder | undefined {
+  for (const client of line) if (client !== except) return client
+  return undefined
+}
 
 /** The process's. */
 export const ledger = new Ledger(memoryLimit() * SHARE)

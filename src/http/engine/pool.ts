@@ -45,7 +45,7 @@ export class Pool implements Spare {
     const most = this.core.limits.upstreamConnections
     // Room for a fresh one: the oldest of the idle goes.
     if (fresh && this.#open.size >= most) this.#idle.shift()?.abandon()
-    if (this.#open.size < most && (this.#open.size < ALWAYS || ledger.makeRoom(false))) {
+    if (this.#open.size < most && (this.#open.size < ALWAYS || ledger.makeRoom(exchange.client))) {
       const upstream = new Upstream(this)
       ledger.connected()
       this.#open.add(upstream)

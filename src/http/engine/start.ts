@@ -61,7 +61,7 @@ function bind(server: net.Server, { host, port }: Address): void {
 
 function accept(port: Port, socket: net.Socket): void {
   const { core, clients } = port
-  if (clients.size < core.limits.connections && (clients.size < ALWAYS || ledger.makeRoom(true))) clients.add(new Client(port, socket))
+  if (clients.size < core.limits.connections && (clients.size < ALWAYS || ledger.makeRoom())) clients.add(new Client(port, socket))
   else {
     socket.on('error', () => {})
     socket.end(replyText(refuse(core.handler, 'overloaded', undefined, undefined, socket.remoteAddress ?? ''), 'GET', true), 'latin1', () => socket.destroy())

@@ -65,27 +65,42 @@ t.test('over the bound the longest stalled goes, one that moves does not, one th
   t.end()
 })
 
-t.test('room for a connection: what nobody uses is closed, then an idle client is sent away; a busy one never is for the app\'s sake', (t) => {
+t.test('room for a connection: what nobody uses is closed, then an idle client is sent away; never the one that asks', (t) => {
   const log: string[] = []
   const each = new Ledger(5 * CONNECTION)
   const [busy, idle, later] = [holder('busy', log), holder('idle', log, { idle: true }), holder('later', log, { idle: true })]
   for (const client of [busy, idle, later]) each.enter(client)
   each.connected()
-  t.equal(each.makeRoom(false), true)
+  t.equal(each.makeRoom(busy), true)
   each.connected()
   let spare = 1
   each.addSpare({ closeIdle: () => { if (spare-- <= 0) return false; each.disconnected(); log.push('spare'); return true } })
-  t.equal(each.makeRoom(false), true)
+  t.equal(each.makeRoom(busy), true)
   t.same(log, ['spare'])
   each.connected()
-  t.equal(each.makeRoom(false), true)
+  t.equal(each.makeRoom(busy), true)
   t.same(log, ['spare', 'left idle'])
   each.connected()
-  t.equal(each.makeRoom(false), true)
+  t.equal(each.makeRoom(busy), true)
   each.connected()
-  t.equal(each.makeRoom(false), false, 'only the busy one is left')
+  t.equal(each.makeRoom(busy), false, 'only the busy one is left')
   each.hold(busy, 1, true)
   t.same(log, ['spare', 'left idle', 'left later', 'shed busy'])
+  t.end()
+})
+
+t.test('where stalled clients have taken all the room, a request gets its connection to the app by the end of one of them', (t) => {
+  const log: string[] = []
+  const each = new Ledger(10 * CONNECTION)
+  const [asker, other] = [holder('asker', log), holder('other', log)]
+  for (const client of [asker, other]) each.enter(client)
+  each.hold(asker, CONNECTION, true)
+  each.hold(other, 7 * CONNECTION, true)
+  t.equal(each.makeRoom(asker), true)
+  t.same(log, ['shed other'])
+  each.hold(asker, 9 * CONNECTION, true)
+  t.equal(each.makeRoom(asker), false)
+  t.same(log, ['shed other'])
   t.end()
 })
 
