@@ -3,21 +3,29 @@ import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { missing, sweep } from '../../helpers/cgroup.ts'
 import { imageCommand } from '../../helpers/image-command.ts'
-import type { Peer } from '../peers/peers.ts'
+import { sidegate } from '../peers/configs.ts'
+import { sidecar, type Peer } from '../peers/peers.ts'
 import { percent, round, table } from '../report.ts'
 import { ROOT, WORK } from '../workspace.ts'
 import { LIMITS, measureCharged, measureMemoryLimits, type MemoryResult } from './memory.ts'
-import { measureQuotas, typicalStart, type QuotaResult } from './quota.ts'
+import { PROBE_PORT, measureQuotas, typicalStart, type QuotaResult } from './quota.ts'
 
 const SECONDS = 4
+const OURS = 'sidegate'
 /** The peers measured. */
-export const LIMITED: readonly string[] = ['sidegate', 'envoy jwt_authn']
+export const LIMITED: readonly string[] = [OURS, 'envoy jwt_authn']
 
 export interface LimitsResult {
   readonly date: string
   readonly quotas: QuotaResult[]
   readonly memory: MemoryResult[]
   readonly charged: MemoryResult
+}
+
+/** The bench's sidecar, with a health port that is known. */
+function probed(peer: Peer): Peer {
+  const { name, port } = peer
+  return name === OURS ? sidecar(name, port, JSON.stringify({ ...JSON.parse(sidegate(port, true)) as object, health: { bind: `127.0.0.1:${port + PROBE_PORT}` } })) : peer
 }
 
 /**
@@ -30,7 +38,7 @@ export async function measureLimits(peers: readonly Peer[], told: (line: string)
   sweep()
   const token = readFileSync(`${WORK}tokens-one.txt`, 'latin1').trim()
   told('under CPU quotas')
-  const quotas = await measureQuotas(LIMITED.flatMap((name) => peers.filter((peer) => peer.name === name)), token, SECONDS)
+  const quotas = await measureQuotas(LIMITED.flatMap((name) => peers.filter((peer) => peer.name === name).map(probed)), token, SECONDS)
   told(`so far:\n${table(quotaTable(quotas), false)}`)
   const { entry, flags } = imageCommand(ROOT)
   const command = { entry, flags: [...flags, `--allow-fs-read=${tmpdir()}/`] }

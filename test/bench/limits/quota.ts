@@ -13,6 +13,8 @@ import { readdirSync } from 'node:fs'
 /** Millicores, and requests a second that both can serve under them: about a third of what the slower one can. */
 export const QUOTAS = [{ millicores: 100, rate: 150 }, { millicores: 250, rate: 500 }, { millicores: 500, rate: 1_000 }] as const
 const CONNECTIONS = 16
+/** Where a peer tells whether it is ready, from its port on: Envoy's admin port, and the sidecar's health port here. */
+export const PROBE_PORT = 500
 const PROBE_EVERY = 250
 /** As the injector sets it. */
 const PROBE_TIMEOUT = 3_000
@@ -88,7 +90,7 @@ async function measureOne(plain: Peer, { millicores, rate }: (typeof QUOTAS)[num
       const one = group.use()
       const modest = await paced(peer.port, rate, seconds)
       const two = group.use()
-      const probes = probing(peer.port + 500, peer.name.startsWith('sidegate') ? '/readyz' : '/ready')
+      const probes = probing(peer.port + PROBE_PORT, peer.name.startsWith('sidegate') ? '/readyz' : '/ready')
       const full = await load(pid, peer.port, { tokens: 'tokens-one.txt', path: '/' }, seconds)
       const three = group.use()
       return {
