@@ -109,7 +109,11 @@ export async function runScenario(scenario: Scenario, { command: { entry, flags 
     const idle = group.use().anonymous
     const token = minter.mint()
     const wrong: string[] = []
-    const says = await scenario.run({ ...minter, port, token, scale, directory, write }, (what) => { wrong.push(what) })
+    // When the sidecar dies its clients cannot connect any more.
+    const says = await scenario.run({ ...minter, port, token, scale, directory, write }, (what) => { wrong.push(what) }).catch((error: unknown) => {
+      wrong.push((error as Error).message)
+      return ''
+    })
     const good = sidecar.exitCode === null && sidecar.signalCode === null && await passes(port, token)
     return { peak, idle, oomKills: group.use().oomKills, died: sidecar.exitCode ?? sidecar.signalCode ?? undefined, passes: good, says, wrong }
   } finally {
