@@ -100,6 +100,8 @@ Each row against a fresh sidecar; afterwards a good request has to pass. Nothing
 
 ${table(memoryTable(result.memory), true)}
 
+A row without a figure is about a configuration that needs more than that limit: at 64 MiB a deny-list of 100,000 that is replaced under load fits in some runs and is killed in others.
+
 The rows leave out one thing: Node's program is 150 MB, of which a running sidecar touches about 45 MiB. These pages are charged to the container that read them first on its node, and where the limit leaves no room for them the kernel reads them from disk again and again. With a Node of its own, in three seconds of warm load: ${chargedSentence(result.charged)}.
 
 `
