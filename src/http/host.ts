@@ -19,11 +19,12 @@ export function readHost(headers: readonly string[], version: '1.0' | '1.1'): st
   const at = indexOf(headers, 'host')
   if (at < 0) return version === '1.0' ? '' : deny('bad_host', 'no Host header')
   if (indexOf(headers, 'host', at + 2) >= 0) return deny('bad_host', `${valuesOf(headers, 'host').length} Host headers`)
-  const text = headers[at + 1]!
-  if (text === last.text) return last.host
+  if (headers[at + 1] === last.text) return last.host
+  // What is remembered must not keep the head alive that it was cut from, and the token in it.
+  const text = detach(headers[at + 1]!)
   const host = canonicalHost(text)
   if (host === undefined) return deny('bad_host', 'not a host and optional port')
-  last = { text: detach(text), host }
+  last = { text, host }
   return host
 }
 
