@@ -1,4 +1,4 @@
-import { deny } from '../telemetry/reason.ts'
+import { deny, isDenial } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
 import { detach } from '../lib/detach.ts'
 import { parseStrictObject } from './strict-json.ts'
@@ -74,7 +74,7 @@ export function createJwsParser(): JwsParser {
       if (first === -1 || second === -1 || token.includes('.', second + 1)) return refuseShape(token)
       const segment = token.slice(0, first)
       const header = known.get(segment) ?? readHeader(segment)
-      if ('denied' in header) return header
+      if (isDenial(header)) return header
       const payload = decodeCanonical(token.slice(first + 1, second))
       if (!payload) return deny('token_malformed', 'the payload is not canonical base64url')
       const signature = decodeCanonical(token.slice(second + 1))

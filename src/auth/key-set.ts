@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
 import type { Log } from '../telemetry/log.ts'
-import { deny } from '../telemetry/reason.ts'
+import { deny, isDenial } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
 import { importSecret, parseJwks } from './jwks.ts'
 import type { ParsedJwks, VerificationKey } from './jwks.ts'
@@ -116,7 +116,7 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   return {
     find(kid, algorithm) {
       const answer = lookUp(kid, algorithm)
-      if (!('denied' in answer)) return answer
+      if (!isDenial(answer)) return answer
       if (answer.denied === 'algorithm_refused') {
         doubt()
         return answer

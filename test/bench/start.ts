@@ -28,7 +28,8 @@ export async function firstGood({ peer, child }: Pick<Running, 'peer' | 'child'>
   }
 }
 
-async function startOnce(peer: Peer, token: string): Promise<number> {
+/** Milliseconds from the start of a process to its first 200 for a good token; it is stopped then. */
+export async function startOnce(peer: Peer, token: string): Promise<number> {
   await mustBeFree(peer.port)
   const begin = performance.now()
   const child = spawnPeer(peer)

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { cpuGroup, type CpuUse } from '../../helpers/cgroup.ts'
 import { load } from '../load.ts'
 import { output } from '../output.ts'
-import { spawnPeer, startPeer, stop, type Peer } from '../peers/peers.ts'
-import { firstGood } from '../start.ts'
+import { startPeer, stop, type Peer } from '../peers/peers.ts'
+import { firstGood, startOnce } from '../start.ts'
 import { median } from '../stats.ts'
 import { ROOT, WORK } from '../workspace.ts'
 import { readdirSync } from 'node:fs'
@@ -64,17 +64,6 @@ function probing(port: number, path: string): () => Promise<QuotaResult['probes'
 async function paced(port: number, rate: number, seconds: number): Promise<{ p50: number, p99: number, errors: number }> {
   const command = ['-c', '1', process.execPath, `${ROOT}test/bench/paced.ts`]
   return JSON.parse(await output('taskset', [...command, ...[port, rate, CONNECTIONS, seconds].map(String), `${WORK}tokens-one.txt`])) as { p50: number, p99: number, errors: number }
-}
-
-async function startOnce(peer: Peer, token: string): Promise<number> {
-  const begin = performance.now()
-  const child = spawnPeer(peer)
-  try {
-    await firstGood({ peer, child }, token)
-    return performance.now() - begin
-  } finally {
-    await stop(child)
-  }
 }
 
 async function measureOne(plain: Peer, { millicores, rate }: (typeof QUOTAS)[number], token: string, seconds: number): Promise<QuotaResult> {
