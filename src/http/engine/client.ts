@@ -9,14 +9,15 @@ import { Backlog } from './backlog.ts'
 import { SMALL_READ } from './buffers.ts'
 import { AHEAD, DISCARD, HEAD, TUNNEL } from './client-state.ts'
 import type { Port } from './core.ts'
-import { EmptyLines } from './empty-lines.ts'
-import { Exchange, refuse } from './exchange.ts'
-import { CHUNKED, Framing, LENGTH, NONE, parseFailure, requestFault, requestVersion, upgradeAsked } from './framing.ts'
+import { Exchange } from './exchange.ts'
+import { CHUNKED, Framing, LENGTH, NONE, requestFault, requestVersion, upgradeAsked } from './framing.ts'
 import { replyText } from './head.ts'
 import { ledger, type Holder } from './ledger.ts'
 import { adopt, type Link, type LinkOwner } from './link.ts'
-import { REQUEST, leaseParser, releaseParser, type Parser } from './llhttp.ts'
+import type { Parser } from './llhttp.ts'
+import { refuse } from './refuse.ts'
 import { RequestBody } from './request-body.ts'
+import { RequestHeadReader } from './request-head.ts'
 import { Timed } from './wheel.ts'
 
 /** An unread body up to this size is read and thrown away to keep the connection. */
@@ -37,9 +38,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   stalled = false
   #exchange: Exchange | undefined
   #mode = HEAD
-  #parser: Parser | undefined
-  #headBytes = 0
-  readonly #emptyLines = new EmptyLines()
+  readonly #head = new RequestHeadReader()
   readonly #backlog = new Backlog()
   #consuming = false
   /** Close after this response: one of us said so. */
@@ -68,9 +67,10 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** The request's body is not complete. */
   get receiving(): boolean { return this.#mode === LENGTH || this.#mode === CHUNKED }
   /** Between two requests: closing now hurts nobody. */
-  get idle(): boolean { return this.#mode === HEAD && this.#headBytes === 0 && !this.#exchange }
+  get idle(): boolean { return this.#mode === HEAD && this.#head.bytes === 0 && !this.#exchange }
 
   onBytes(bytes: Buffer, length: number): boolean {
+    this.port.core.now()
     this.#pipelined = false
     const from = this.#backlog.length === 0 ? this.#consume(bytes, 0, length) : 0
     if (from < length) this.#backlog.add(bytes, from, length)
@@ -94,7 +94,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Sends what has come of it. Returns whether to read on. */
   #flush(): boolean {
     this.#exchange?.flush()
-    this.link.flush()
+    this.link.post()
     if (this.link.destroyed) return false
     const more = this.#readsOn()
     if (more && this.held === 0 && this.#backlog.length === 0 && !this.#headKept) return true
@@ -117,13 +117,13 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Tells the ledger what is kept for this client. */
   #weigh(): void {
     // A head: as it came, and in pieces or as it goes to the app.
-    const bytes = (this.#headKept ? 2 * this.#headBytes : 0) + this.#backlog.length + this.link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
+    const bytes = (this.#headKept ? 2 * this.#head.bytes : 0) + this.#backlog.length + this.link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
     if (this.held === 0) this.link.takes()
     ledger.hold(this, bytes, this.#mode === HEAD || this.#backlog.length > 0 || this.link.congested)
   }
 
   /** A head that is not complete, or one to count while its request waits for the app. */
-  get #headKept(): boolean { return this.#headBytes > (this.#mode === HEAD ? 0 : SMALL_HEAD) }
+  get #headKept(): boolean { return this.#head.bytes > (this.#mode === HEAD ? 0 : SMALL_HEAD) }
 
   /** Bytes that were kept for this client are on their way. */
   moved(): void {
@@ -139,7 +139,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     if (this.#exchange?.decided) {
       this.#last = true
       this.#exchange.fail('overloaded')
-    } else if (this.#mode === HEAD && this.#headBytes > 0) this.#refuse('overloaded')
+    } else if (this.#mode === HEAD && this.#head.bytes > 0) this.#refuse('overloaded')
     else this.link.reset()
     // Who does not read gets no answer, either.
     if (this.link.unsent > 0) this.link.reset()
@@ -177,23 +177,13 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   #readHead(bytes: Buffer, from: number, to: number): number {
     const { limits } = this.port.core
-    if (this.#headBytes === 0) {
-      const at = this.#emptyLines.skip(bytes, from, to)
-      if (at !== from) {
-        if (at < 0) this.#refuse('malformed_request')
-        else this.wait(limits.headerTimeout)
-        return at < 0 ? to : at
-      }
-      this.#parser = leaseParser(REQUEST, limits.headerCount)
-    }
-    const parser = this.#parser!
-    const at = parser.head(bytes, from, Math.min(to, from + limits.headerBytes - this.#headBytes))
-    if (this.#headBytes === 0 && !parser.headDone) this.wait(limits.headerTimeout)
-    this.#headBytes += at - from
-    if (parser.error !== 0) this.#refuse(parseFailure(parser))
-    else if (parser.headDone) this.#onHead(parser, limits.targetBytes, at < to)
-    else if (parser.target.length > limits.targetBytes) this.#refuse('target_too_long')
-    else if (this.#headBytes >= limits.headerBytes) this.#refuse('headers_too_large')
+    const head = this.#head
+    const { begun } = head
+    const at = head.read(bytes, from, to, limits)
+    if (head.failure !== undefined) this.#refuse(head.failure)
+    else if (head.parser?.headDone) this.#onHead(head.parser, limits.targetBytes, at < to)
+    // From its first byte on.
+    else if (!begun) this.wait(limits.headerTimeout)
     return at
   }
 
@@ -215,7 +205,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.#skipped = 0
     this.#body.reset()
     if (framing.kind === CHUNKED) parser.startBody()
-    else this.#releaseParser()
+    else this.#head.release()
     this.#mode = framing.kind === NONE ? AHEAD : framing.kind
     this.wait(framing.kind === NONE ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange = new Exchange(this, head, { raw, starts })
@@ -223,7 +213,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   }
 
   #readBody(bytes: Buffer, from: number, to: number): number {
-    const end = this.#body.read(this.framing, this.#parser, this.#exchange, bytes, from, to)
+    const end = this.#body.read(this.framing, this.#head.parser, this.#exchange, bytes, from, to)
     const { failure, ended, trailers } = this.#body
     if (failure !== undefined) {
       this.#exchange?.fail(failure)
@@ -237,28 +227,23 @@ export class Client extends Timed implements LinkOwner, Holder {
   }
 
   #bodyEnded(trailers: readonly string[] | undefined): void {
-    this.#releaseParser()
+    this.#head.release()
     if (this.#skipping) {
       this.#skipping = false
-      return this.#nextHead(this.port.core.now())
+      return this.#nextHead()
     }
     this.#mode = AHEAD
     this.wait(Infinity)
     this.#exchange!.bodyEnd(trailers)
   }
 
-  #nextHead(now: number): void {
+  #nextHead(): void {
     this.#mode = HEAD
-    this.#headBytes = 0
+    this.#head.reset()
     this.#pipelined = true
-    this.#emptyLines.reset()
-    this.port.core.wheel.set(this, now + this.port.core.limits.idleTimeout)
-    if (this.port.core.draining && this.#backlog.length === 0) this.hangUp()
-  }
-
-  #releaseParser(): void {
-    if (this.#parser) releaseParser(this.#parser)
-    this.#parser = undefined
+    const { core } = this.port
+    core.wheel.set(this, core.time + core.limits.idleTimeout)
+    if (core.draining && this.#backlog.length === 0) this.hangUp()
   }
 
   // What an exchange asks for.
@@ -301,8 +286,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   responded(): void {
     this.#exchange = undefined
     if (this.#last) this.hangUp()
-    // The exchange has just ended, and looked at the clock.
-    else if (this.#mode === AHEAD) this.#nextHead(this.port.core.time)
+    else if (this.#mode === AHEAD) this.#nextHead()
     else this.#skipping = true
     this.pump()
   }
@@ -316,10 +300,10 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Ends the connection in good order: what was put is sent, then FIN, and for a while what comes is thrown away. */
   hangUp(): void {
     this.#mode = DISCARD
-    this.#headBytes = 0
+    this.#head.reset()
     this.#backlog.drop()
     this.#exchange = undefined
-    this.#releaseParser()
+    this.#head.release()
     this.wait(LINGER)
     this.link.end()
     this.link.resume()
@@ -336,7 +320,7 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   /** Refuses what cannot be a request, and hangs up. */
   #refuse(reason: Reason, head?: RequestHead): void {
-    this.#releaseParser()
+    this.#head.release()
     this.link.put(replyText(refuse(this.port.core.handler, reason, head, undefined, this.link.peer), head?.method ?? 'GET', true))
     this.hangUp()
   }
@@ -344,10 +328,11 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Waits at most so long for whatever is next. */
   wait(timeoutMs: number): void {
     const { core } = this.port
-    core.wheel.set(this, timeoutMs === Infinity ? Infinity : core.now() + timeoutMs)
+    core.wheel.set(this, core.time + timeoutMs)
   }
 
-  expired(): void {
+  expired(now: number): void {
+    this.port.core.time = now
     if (this.#exchange) {
       if (this.link.congested || this.#blind) this.link.destroy()
       else this.#exchange.stalled()
@@ -355,11 +340,12 @@ export class Client extends Timed implements LinkOwner, Holder {
       // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
       this.#unsent = this.link.unsent
       this.wait(this.port.core.limits.idleTimeout)
-    } else if (this.#mode === HEAD && (this.#headBytes > 0 || this.#emptyLines.begun)) this.#refuse('request_timeout')
+    } else if (this.#mode === HEAD && this.#head.begun) this.#refuse('request_timeout')
     else this.link.destroy()
   }
 
   onDrain(): void {
+    this.port.core.now()
     this.moved()
     if (this.#mode === DISCARD) return
     this.wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
@@ -368,6 +354,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   }
 
   onEnd(): void {
+    this.port.core.now()
     if (this.#mode === TUNNEL) this.#exchange!.clientEnded()
     else this.link.destroy()
   }
@@ -375,7 +362,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   onClose(): void {
     this.gone = true
     this.#backlog.drop()
-    this.#releaseParser()
+    this.#head.release()
     ledger.exit(this)
     this.port.core.wheel.drop(this)
     this.port.clients.delete(this)

@@ -20,13 +20,13 @@ export class Core {
   constructor(handler: Handler, limits: TransportLimits) {
     this.handler = handler
     this.limits = limits
+    this.time = this.wheel.now()
   }
 
   /** Milliseconds on the wheel's clock. */
   now(): number { return this.time = this.wheel.now() }
-
-  /** What {@link now} said last: as good within one event that has asked, and free. */
-  time = 0
+  /** The time of the event under way: whatever begins one (bytes, a deadline, a verdict that was waited for) has asked {@link now}. */
+  time: number
 
   /** The connections to one app address. */
   pool(address: Address): Pool {
@@ -46,7 +46,10 @@ export class Core {
   /** Asks about the exchange once a second until {@link unwatch}. */
   watch(exchange: Exchange): void {
     this.#watched.add(exchange)
-    this.#watching ??= setInterval(() => { for (const each of this.#watched) each.look() }, WATCH_EVERY).unref()
+    this.#watching ??= setInterval(() => {
+      this.now()
+      for (const each of this.#watched) each.look()
+    }, WATCH_EVERY).unref()
   }
 
   unwatch(exchange: Exchange): void {

@@ -2,15 +2,16 @@
  * One request and its response, from the complete head to the end: asks the handler, sends the request to the app, brings the response
  * back, or fails. It is a plain object of one connection pair; both connections call it, neither knows the other.
  */
-import { REASONS, type Reason } from '../../telemetry/reason.ts'
-import type { Forward, Handler, Reply, RequestHead, Verdict } from '../contract.ts'
+import type { Reason } from '../../telemetry/reason.ts'
+import type { Forward, Handler, RequestHead, Verdict } from '../contract.ts'
 import { FrameWatch } from '../frame-watch.ts'
-import { STATUS_TEXT } from '../status-text.ts'
 import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
 import { requestText, responseText, trailersText } from './head.ts'
 import type { Received } from './lines.ts'
 import type { Parser } from './llhttp.ts'
+import { witness, type Witness } from './outbox.ts'
+import { refuse } from './refuse.ts'
 import type { Upstream } from './upstream.ts'
 
 /** RFC 9110 section 9.2.2, without TRACE, which never comes this far. */
@@ -22,7 +23,7 @@ const QUEUE_TIMEOUT = 60_000
 /** A WebSocket close frame, unmasked as a server's is, with code 1008, policy violation (RFC 6455 sections 5.5.1, 7.4.1); latin1. */
 const CLOSE_1008 = '\x88\x02\x03\xf0'
 
-export class Exchange {
+export class Exchange implements Witness {
   readonly client: Client
   readonly head: RequestHead
   upstream: Upstream | undefined
@@ -50,6 +51,8 @@ export class Exchange {
   /** Why it must end; it waits for the end of a frame. */
   #lapsed: Reason | undefined
   #over = false
+  /** The handler knows that it is over. */
+  #told = false
   #addedMs = 0
   /** When the sidecar's own share of the time began that is not yet added; 0: it is not ours now. */
   #since: number
@@ -59,7 +62,7 @@ export class Exchange {
     this.head = head
     this.#received = received
     this.#handler = client.port.core.handler
-    this.#started = this.#since = client.port.core.now()
+    this.#started = this.#since = client.port.core.time
   }
 
   start(): void {
@@ -71,7 +74,8 @@ export class Exchange {
     }
     if (!(verdict instanceof Promise)) return this.#decided(verdict)
     const late = (): void => this.client.pump()
-    verdict.then((known) => this.#decided(known), () => this.#broken()).then(late, late)
+    const { core } = this.client.port
+    verdict.then((known) => { core.now(); this.#decided(known) }, () => { core.now(); this.#broken() }).then(late, late)
   }
 
   /** The handler threw: a bug, and no verdict. Nothing is forwarded. */
@@ -152,11 +156,11 @@ export class Exchange {
 
   /** What was read from the client so far is on its way. */
   flush(): void {
-    this.upstream?.link.flush()
-    if (this.#since !== 0 && this.upstream) {
-      this.#addedMs += this.client.port.core.now() - this.#since
-      this.#since = 0
-    }
+    const { upstream } = this
+    if (!upstream) return
+    if (upstream.sent && !this.#tunnel) upstream.link.post()
+    else upstream.link.flush()
+    if (this.#since !== 0) witness(this)
   }
 
   appDrained(): void {
@@ -176,9 +180,7 @@ export class Exchange {
   /** What was read from the app so far is on its way. */
   passedOn(): void {
     this.client.link.flush()
-    if (this.#since === 0 || !this.#headSent) return
-    this.#addedMs += this.client.port.core.now() - this.#since
-    this.#since = 0
+    if (this.#since !== 0 && this.#headSent) witness(this)
   }
 
   onInterim(parser: Parser, framing: Framing): void {
@@ -223,7 +225,7 @@ export class Exchange {
   onEnd(trailers: readonly string[] | undefined): void {
     this.upstream = undefined
     if (this.#chunked) this.client.link.put(`0\r\n${trailersText(trailers ?? [], this.#forward!.dropsResponseHeader)}`)
-    this.client.link.flush()
+    this.client.link.post()
     this.#finish(undefined)
     this.client.responded()
   }
@@ -283,6 +285,7 @@ export class Exchange {
     this.upstream?.abandon()
     this.upstream = undefined
     const { client } = this
+    client.port.core.now()
     if (this.#headSent) {
       this.#finish(reason)
       client.break()
@@ -346,10 +349,16 @@ export class Exchange {
     if (this.#over) return
     this.#over = true
     this.#failed = failed
-    const { core } = this.client.port
-    const now = core.now()
+    if (this.#forward?.watched) this.client.port.core.unwatch(this)
+    witness(this)
+  }
+
+  /** What we had to send is out: until now the time was ours. */
+  written(now: number): void {
     if (this.#since !== 0) this.#addedMs += now - this.#since
-    if (this.#forward?.watched) core.unwatch(this)
+    this.#since = 0
+    if (!this.#over || this.#told) return
+    this.#told = true
     const outcome = { status: this.#status, failed: this.#failed, totalMs: now - this.#started, addedMs: this.#addedMs }
     try {
       this.#handler.finished(this.head, this.#verdict!, outcome)
@@ -370,14 +379,4 @@ function putChunk(link: Client['link'], bytes: Buffer, from: number, spans: read
   if (size === 0) return
   link.put(`${size.toString(16)}\r\n`)
   link.putSpans(bytes, from, spans, '\r\n')
-}
-
-/** The handler's reply for a failure, or a bare one if the handler fails at that. */
-export function refuse(handler: Handler, reason: Reason, head: RequestHead | undefined, verdict?: Verdict, peer = head?.peer ?? ''): Reply {
-  try {
-    return handler.refuse(reason, peer, head, verdict)
-  } catch {
-    const status = REASONS[reason].status || 500
-    return { kind: 'reply', status, headers: ['Content-Type', 'text/plain'], body: `${STATUS_TEXT[status]}\n` }
-  }
 }

@@ -5,6 +5,7 @@
 import { Socket } from 'node:net'
 import { resetSocket } from '../../lib/reset-socket.ts'
 import { LEASE, SMALL_READ, giveBack, lease, readBuffers } from './buffers.ts'
+import { post, type Sender } from './outbox.ts'
 
 /** Body pieces up to this size travel as strings, behind their head, in one write. */
 const SMALL = 16_384
@@ -27,9 +28,12 @@ export interface LinkOwner {
 /** The part of a socket that node does not document: see {@link adopt}. */
 interface Internals { _handle: { readStart?: unknown, writeQueueSize?: number } | null }
 
-export class Link {
+export class Link implements Sender {
   readonly socket: Socket
   readonly #owner: LinkOwner
+  posted = false
+  /** How many writes there were: whether anything has gone out since one has looked. */
+  writes = 0
   #text = ''
   #failure: NodeJS.ErrnoException | undefined
   /** Leases in writes under way, oldest first. */
@@ -65,7 +69,7 @@ export class Link {
 
   get destroyed(): boolean { return this.socket.destroyed }
   /** Bytes that the kernel has not taken yet. */
-  get unsent(): number { return this.socket.writableLength }
+  get unsent(): number { return this.socket.writableLength + this.#text.length }
   /** Whether the peer has taken some of what waits since this was asked last; to the byte where node tells: a write is one in {@link unsent} until all of it is taken. */
   takes(): boolean {
     const before = this.#waits
@@ -97,6 +101,7 @@ export class Link {
     bytes.copy(out, at, from, to)
     if (tail !== '') out.write(tail, at + size, 'latin1')
     this.#leases.push(out)
+    this.writes++
     this.socket.write(out.subarray(0, at + size + tail.length), this.#written)
   }
 
@@ -115,7 +120,15 @@ export class Link {
     const text = this.#text
     if (text === '') return
     this.#text = ''
-    if (!this.socket.destroyed && !this.#ended) this.socket.write(text, 'latin1')
+    if (this.socket.destroyed || this.#ended) return
+    this.writes++
+    this.socket.write(text, 'latin1')
+  }
+
+  /** Writes what was put at the end of this turn of the event loop, or at once when it is much: for what ends a message, since of what comes behind it nobody sees {@link congested} before. */
+  post(): void {
+    if (this.#text.length > SMALL) this.flush()
+    else if (this.#text !== '') post(this)
   }
 
   /** Writes what was put, then says that nothing follows. */

@@ -5,10 +5,11 @@ import type { Address, Handler, Listener, StartTransport, Transport, TransportLi
 import { formatAddress } from '../../config/values.ts'
 import { Client } from './client.ts'
 import { Core, type Port } from './core.ts'
-import { refuse } from './exchange.ts'
 import { replyText } from './head.ts'
 import { ledger } from './ledger.ts'
 import { loadLlhttp } from './llhttp.ts'
+import { sendAll } from './outbox.ts'
+import { refuse } from './refuse.ts'
 
 const BACKLOG = 1_024
 /** So many connections a listener takes however short memory is: the kubelet's and Prometheus' must get through a flood at another listener. */
@@ -61,6 +62,7 @@ function bind(server: net.Server, { host, port }: Address): void {
 
 function accept(port: Port, socket: net.Socket): void {
   const { core, clients } = port
+  core.now()
   if (clients.size < core.limits.connections && (clients.size < ALWAYS || ledger.makeRoom())) clients.add(new Client(port, socket))
   else {
     socket.on('error', () => {})
@@ -76,12 +78,13 @@ function transport(core: Core, servers: readonly net.Server[], ports: readonly P
     core.draining = true
     if (delayMs > 0) await sleep(delayMs)
     for (const server of servers) server.close()
-    for (const client of everyone()) if (client.idle) client.leave()
     const end = core.now() + graceMs
+    for (const client of everyone()) if (client.idle) client.leave()
     while (core.now() < end && !everyone().next().done) await sleep(Math.min(10, end - core.now()))
     for (const client of everyone()) client.link.destroy()
     core.close()
     while (!everyone().next().done || core.open > 0) await sleep(1)
+    sendAll()
   }
 
   return {

@@ -37,6 +37,8 @@ export class Upstream extends Timed implements LinkOwner {
   #parser: Parser | undefined
   #headBytes = 0
   #interim = 0
+  /** Writes before the exchange under way. */
+  #before = 0
   #timedOut = false
 
   constructor(pool: Pool) {
@@ -44,12 +46,13 @@ export class Upstream extends Timed implements LinkOwner {
     this.pool = pool
     this.link = connect(pool.address.host, pool.address.port, this)
     this.link.socket.once('connect', () => this.#onConnect())
-    pool.core.wheel.set(this, pool.core.now() + pool.core.limits.connectTimeout)
+    pool.core.wheel.set(this, pool.core.time + pool.core.limits.connectTimeout)
   }
 
   /** Begins an exchange. Its request is put on {@link link} by the caller. */
   begin(exchange: Exchange): void {
     this.exchange = exchange
+    this.#before = this.link.writes
     this.answered = this.sent = false
     this.#mode = HEAD
     this.#headBytes = this.#interim = 0
@@ -64,10 +67,11 @@ export class Upstream extends Timed implements LinkOwner {
 
   #await(): void {
     const { core } = this.pool
-    if (core.limits.upstreamTimeout > 0) core.wheel.set(this, core.now() + core.limits.upstreamTimeout)
+    if (core.limits.upstreamTimeout > 0) core.wheel.set(this, core.time + core.limits.upstreamTimeout)
   }
 
   #onConnect(): void {
+    this.pool.core.now()
     this.connected = true
     this.pool.core.wheel.set(this, Infinity)
     if (this.sent) this.#await()
@@ -76,7 +80,8 @@ export class Upstream extends Timed implements LinkOwner {
 
   onBytes(bytes: Buffer, length: number): boolean {
     const { exchange } = this
-    if (!exchange) {
+    // Nobody asks, or the question is not out yet: it is no answer.
+    if (!exchange || this.link.writes === this.#before) {
       this.link.destroy()
       return false
     }
@@ -179,6 +184,7 @@ export class Upstream extends Timed implements LinkOwner {
   }
 
   onEnd(): void {
+    this.pool.core.now()
     const { exchange } = this
     if (exchange && this.#mode === TUNNEL) return exchange.appEnded()
     if (exchange && this.#mode === CLOSE) {
@@ -188,10 +194,12 @@ export class Upstream extends Timed implements LinkOwner {
   }
 
   onDrain(): void {
+    this.pool.core.now()
     this.exchange?.appDrained()
   }
 
   onClose(failure: NodeJS.ErrnoException | undefined): void {
+    this.pool.core.now()
     const { exchange } = this
     this.exchange = undefined
     this.#releaseParser()
@@ -212,7 +220,8 @@ export class Upstream extends Timed implements LinkOwner {
     this.pool.gone(this)
   }
 
-  expired(): void {
+  expired(now: number): void {
+    this.pool.core.time = now
     this.#timedOut = true
     this.link.destroy()
   }
