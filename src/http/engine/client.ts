@@ -360,6 +360,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   }
 
   onClose(): void {
+    this.port.core.now()
     this.gone = true
     this.#backlog.drop()
     this.#head.release()

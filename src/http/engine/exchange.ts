@@ -7,7 +7,7 @@ import type { Forward, Handler, RequestHead, Verdict } from '../contract.ts'
 import { FrameWatch } from '../frame-watch.ts'
 import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
-import { requestText, responseText, trailersText } from './head.ts'
+import { isEventStream, requestText, responseText, trailersText } from './head.ts'
 import type { Received } from './lines.ts'
 import type { Parser } from './llhttp.ts'
 import { witness, type Witness } from './outbox.ts'
@@ -51,7 +51,7 @@ export class Exchange implements Witness {
   /** Why it must end; it waits for the end of a frame. */
   #lapsed: Reason | undefined
   #over = false
-  /** The handler knows that it is over. */
+  /** The handler knows that it is over, or need not. */
   #told = false
   #addedMs = 0
   /** When the sidecar's own share of the time began that is not yet added; 0: it is not ours now. */
@@ -80,7 +80,7 @@ export class Exchange implements Witness {
 
   /** The handler threw: a bug, and no verdict. Nothing is forwarded. */
   #broken(): void {
-    this.#over = true
+    this.#over = this.#told = true
     if (!this.client.gone) this.client.reply(refuse(this.#handler, 'internal_error', this.head), true)
   }
 
@@ -226,7 +226,9 @@ export class Exchange implements Witness {
     this.upstream = undefined
     if (this.#chunked) this.client.link.put(`0\r\n${trailersText(trailers ?? [], this.#forward!.dropsResponseHeader)}`)
     this.client.link.post()
-    this.#finish(undefined)
+    // How long it took is known when that is written.
+    this.#end(undefined)
+    witness(this)
     this.client.responded()
   }
 
@@ -347,18 +349,26 @@ export class Exchange implements Witness {
 
   #finish(failed: Reason | undefined): void {
     if (this.#over) return
+    this.#end(failed)
+    this.#tell(this.client.port.core.time)
+  }
+
+  #end(failed: Reason | undefined): void {
     this.#over = true
     this.#failed = failed
     if (this.#forward?.watched) this.client.port.core.unwatch(this)
-    witness(this)
   }
 
   /** What we had to send is out: until now the time was ours. */
   written(now: number): void {
     if (this.#since !== 0) this.#addedMs += now - this.#since
     this.#since = 0
-    if (!this.#over || this.#told) return
+    if (this.#over && !this.#told) this.#tell(now)
+  }
+
+  #tell(now: number): void {
     this.#told = true
+    if (this.#since !== 0) this.#addedMs += now - this.#since
     const outcome = { status: this.#status, failed: this.#failed, totalMs: now - this.#started, addedMs: this.#addedMs }
     try {
       this.#handler.finished(this.head, this.#verdict!, outcome)
@@ -366,10 +376,6 @@ export class Exchange implements Witness {
       // Counting must never hurt the exchange; the handler promises not to throw.
     }
   }
-}
-
-function isEventStream(headers: readonly string[]): boolean {
-  return headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-type' && headers[at + 1]!.startsWith('text/event-stream'))
 }
 
 /** One chunk of all the pieces (RFC 9112 section 7.1). */

@@ -86,6 +86,11 @@ export function responseText(parser: Parser, framing: Framing, verdict: Forward,
   return shape.close ? `${text}Connection: close\r\n\r\n` : `${text}\r\n`
 }
 
+/** Whether a response is a stream of server-sent events. */
+export function isEventStream(headers: readonly string[]): boolean {
+  return headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-type' && headers[at + 1]!.startsWith('text/event-stream'))
+}
+
 /** Whether `Connection` holds options only. */
 const namesNoField = (connection: string): boolean => connection === '' || connection === 'keep-alive' || connection === 'close' || connection === 'upgrade'
 
