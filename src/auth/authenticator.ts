@@ -117,6 +117,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       kid,
       algorithm: alg,
       expiresAt: claims.exp as number,
+      sheet: undefined,
       issuedAt: claims.iat as number | undefined,
       proof: { key, rules: rules.identity, typ, cleared: undefined },
     }

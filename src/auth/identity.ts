@@ -25,14 +25,14 @@ export const MAX_VALUE_BYTES = 8192
 export function compileIdentity(config: Config['identity']): Identity {
   const writers = Object.entries(config.headers).map(([name, header]) => compileHeader(name, header))
   const protects = compileNames([...Object.keys(config.headers), ...config.alsoStrip])
-  // A principal is immutable and shared by all requests with the same token, so its headers are, too.
-  const known = new WeakMap<Principal, readonly string[] | Denial>()
+  const by = {}
   return {
     protects,
     dropsResponseHeader: protects,
     write: (principal, out) => {
-      let headers = known.get(principal)
-      if (headers === undefined) known.set(principal, headers = headersOf(writers, principal.claims))
+      // A principal is shared by all requests with the same token, so its headers are, too. Noted on it and in no table: one that is used once leaves nothing behind.
+      if (principal.sheet?.by !== by) principal.sheet = { by, headers: headersOf(writers, principal.claims) }
+      const { headers } = principal.sheet
       if (isDenial(headers)) return headers
       for (const part of headers) out.push(part)
       return undefined

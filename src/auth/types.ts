@@ -4,7 +4,13 @@ import type { Denial } from '../telemetry/reason.ts'
 /** Claims of a verified token. A null-prototype object: `__proto__` and `constructor` are ordinary names in it (attack T26). */
 export type Claims = Readonly<Record<string, unknown>>
 
-/** A token that verified: whose it is and until when. Immutable, shared by every request that sends the same token. */
+/** Identity headers, or why there are none, as one compiled `identity` has them. */
+export interface IdentitySheet {
+  readonly by: object
+  readonly headers: readonly string[] | Denial
+}
+
+/** A token that verified: whose it is and until when. Immutable but for a note, shared by every request that sends the same token. */
 export interface Principal {
   /** Name of the configured issuer, never the raw `iss`. */
   readonly issuer: string
@@ -12,6 +18,8 @@ export interface Principal {
   readonly subject: string | undefined
   readonly kid: string | undefined
   readonly algorithm: string
+  /** What `identity.ts` made of the claims, and by which configuration: its own note, for the next request. */
+  sheet?: IdentitySheet | undefined
   /** Unix seconds, as in the token. */
   readonly expiresAt: number
   readonly issuedAt: number | undefined

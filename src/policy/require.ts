@@ -1,5 +1,5 @@
 /** What a rule demands of a verified token: issuers, scopes, roles, claims, tenant. */
-import type { Claims, Principal } from '../auth/types.ts'
+import type { Principal } from '../auth/types.ts'
 import type { RequirementConfig } from '../config/schema.ts'
 import { compileNames } from '../http/header-names.ts'
 import { deny, type Denial } from '../telemetry/reason.ts'
@@ -30,36 +30,27 @@ export function compileRequirements(config: RequirementConfig): readonly Require
   ]
 }
 
-/** Remembers the answer for a principal, which is immutable and shared by all requests with the same token; the request has no part in it. */
-function oncePerPrincipal(ask: (principal: Principal) => Denial | undefined): Requirement {
-  const answers = new WeakMap<Principal, { readonly denial: Denial | undefined }>()
-  return (principal) => {
-    let answer = answers.get(principal)
-    if (answer === undefined) answers.set(principal, answer = { denial: ask(principal) })
-    return answer.denial
-  }
-}
-
 function requireIssuers(names: readonly string[]): Requirement {
   return ({ issuer }) => names.includes(issuer) ? undefined : deny('issuer_refused', `issuer ${issuer}`)
 }
 
 function requireScopes(config: NonNullable<RequirementConfig['scopes']>): Requirement {
   const lacks = compileSet(config)
-  return oncePerPrincipal(({ claims }) => {
-    const lacking = lacks(scopesOf(claims))
+  return ({ claims }) => {
+    const lacking = lacks((name) => holdsScope(claims.scope, name) || holdsScope(claims.scp, name))
     return lacking === undefined ? undefined : deny('scope_insufficient', `lacks ${lacking}`)
-  })
+  }
 }
 
 function requireRoles(config: NonNullable<RequirementConfig['roles']>): Requirement {
   const path = ('claim' in config ? config.claim : undefined) ?? 'roles'
   const read = compileClaim(path)
   const lacks = compileSet(config)
-  return oncePerPrincipal(({ claims }) => {
-    const lacking = lacks(strings(read(claims)))
+  return ({ claims }) => {
+    const held = read(claims)
+    const lacking = lacks((name) => holdsText(held, name))
     return lacking === undefined ? undefined : deny('role_missing', `${claimName(path)} lacks ${lacking}`)
-  })
+  }
 }
 
 type Scalar = string | number | boolean
@@ -68,11 +59,11 @@ type Scalar = string | number | boolean
 function requireClaim(path: string, wanted: Scalar | readonly Scalar[]): Requirement {
   const read = compileClaim(path)
   const accepted = new Set<unknown>(Array.isArray(wanted) ? wanted : [wanted])
-  return oncePerPrincipal(({ claims }) => {
+  return ({ claims }) => {
     const value = read(claims)
     const matches = Array.isArray(value) ? value.some((one) => accepted.has(one)) : accepted.has(value)
     return matches ? undefined : deny('claim_mismatch', `claim ${path}`)
-  })
+  }
 }
 
 /** The tenant of the token must be the tenant that the request is about, wherever that is said. */
@@ -116,14 +107,25 @@ function headerTenant(header: string): TenantPlace {
 }
 
 /** RFC 8693 section 4.2 has `scope` as space-separated text; `scp` and lists are what several issuers make of it. */
-function scopesOf(claims: Claims): readonly string[] {
-  const { scope, scp } = claims
-  // By far the most common, and on every request's way. An empty word between two spaces is no scope that a rule could ask for.
-  if (typeof scope === 'string' && scp === undefined) return scope.split(' ')
-  return [scope, scp].flatMap((value) => typeof value === 'string' ? value.split(' ').filter(Boolean) : strings(value))
+function holdsScope(claim: unknown, scope: string): boolean {
+  return typeof claim === 'string' ? hasWord(claim, scope) : holdsText(claim, scope)
 }
 
-/** The strings in a claim: itself, or a list's elements. */
+/** Whether space-separated text has the word; it holds no space itself (config/checks/rules.ts). Asked at every request, so it takes nothing apart. */
+export function hasWord(text: string, word: string): boolean {
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    const end = at + word.length
+    if ((at === 0 || text[at - 1] === ' ') && (end === text.length || text[end] === ' ')) return true
+  }
+  return false
+}
+
+/** Whether a claim is the text, or a list that has it. */
+function holdsText(claim: unknown, text: string): boolean {
+  return Array.isArray(claim) ? claim.includes(text) : claim === text
+}
+
+/** The texts in a claim: itself, or a list's elements. */
 function strings(value: unknown): readonly string[] {
   return (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string' && one !== '')
 }
@@ -132,14 +134,14 @@ type NameSet = readonly string[] | { readonly anyOf?: readonly string[] | undefi
 
 /**
  * Compiles a list (all of it) or `{ anyOf, allOf }`.
- * @returns what a held list lacks, in words, or undefined when it lacks nothing
+ * @returns what somebody lacks, in words, or undefined when it is nothing
  */
-function compileSet(config: NameSet): (held: readonly string[]) => string | undefined {
+function compileSet(config: NameSet): (has: (name: string) => boolean) => string | undefined {
   const { anyOf, allOf }: Exclude<NameSet, readonly string[]> = isList(config) ? { allOf: config } : config
-  return (held) => {
-    const missing = allOf?.find((name) => !held.includes(name))
+  return (has) => {
+    const missing = allOf?.find((name) => !has(name))
     if (missing !== undefined) return missing
-    return anyOf === undefined || anyOf.some((name) => held.includes(name)) ? undefined : `any of ${anyOf.join(', ')}`
+    return anyOf === undefined || anyOf.some(has) ? undefined : `any of ${anyOf.join(', ')}`
   }
 }
 

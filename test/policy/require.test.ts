@@ -1,8 +1,10 @@
+import * as fc from 'fast-check'
 import t from 'tap'
-import { authorise, compileRequirements } from '../../src/policy/require.ts'
+import { authorise, compileRequirements, hasWord } from '../../src/policy/require.ts'
 import type { CompiledRule, PolicyRequest } from '../../src/policy/types.ts'
 import type { RequirementConfig } from '../../src/config/schema.ts'
 import { makeConfig, makePrincipal } from '../helpers/config.ts'
+import { holds } from '../helpers/property.ts'
 
 const REQUEST: PolicyRequest = { method: 'GET', path: '/', host: 'app', headers: [] }
 
@@ -29,6 +31,13 @@ t.test('scopes: from scope or scp, text or list; a list means all of them', (t) 
   t.equal(verdict({ scopes: { anyOf: ['a', 'b'] } }, { scope: 'c' }), 'scope_insufficient')
   t.equal(verdict({ scopes: { anyOf: ['a', 'b'], allOf: ['c'] } }, { scope: 'a' }), 'scope_insufficient')
   t.equal(verdict({ scopes: { anyOf: ['a', 'b'], allOf: ['c'] } }, { scope: 'a c' }), undefined)
+  t.end()
+})
+
+t.test('a scope is a whole word: as splitting would have it', (t) => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b', ' '), maxLength: 12 })
+  const word = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 4 })
+  holds(t, 'like split', fc.tuple(letters, word), ([text, one]) => hasWord(text, one) === text.split(' ').includes(one))
   t.end()
 })
 
