@@ -50,6 +50,14 @@ export function compileNames(names: Iterable<string>): (name: string) => boolean
 }
 
 /**
+ * Whether a name is this one, without regard to case, as HTTP has it. Names of one length seldom begin alike, so most are told apart by a letter.
+ * @param lowerName in lower case, and it begins with a letter
+ */
+export function isName(name: string, lowerName: string): boolean {
+  return name.length === lowerName.length && (name.charCodeAt(0) | 32) === lowerName.charCodeAt(0) && (name === lowerName || name.toLowerCase() === lowerName)
+}
+
+/**
  * Finds a header in a flat list; the name matches without regard to case, as HTTP has it.
  * @param lowerName the name, in lower case
  * @param from index of a name
@@ -57,8 +65,7 @@ export function compileNames(names: Iterable<string>): (name: string) => boolean
  */
 export function indexOf(headers: readonly string[], lowerName: string, from = 0): number {
   for (let i = from; i < headers.length; i += 2) {
-    const name = headers[i]!
-    if (name.length === lowerName.length && name.toLowerCase() === lowerName) return i
+    if (isName(headers[i]!, lowerName)) return i
   }
   return -1
 }

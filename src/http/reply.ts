@@ -16,11 +16,13 @@ const TITLES: Readonly<Record<number, string>> = {
  * @param realm of the challenge; empty for none. Printable ASCII without quote and backslash (the schema checks it)
  */
 export function createReplies(realm: string): MakeReply {
-  const made = new Map<Reason, Reply>()
+  const made = new Map<string, Reply>()
   return (reason, scope) => {
-    if (reason === 'scope_insufficient' && scope !== undefined) return build(reason, realm, scope)
-    let reply = made.get(reason)
-    if (reply === undefined) made.set(reason, reply = build(reason, realm))
+    // As many as there are rules that ask for different scopes.
+    const asked = reason === 'scope_insufficient' ? scope : undefined
+    const key = asked === undefined ? reason : `${reason} ${asked}`
+    let reply = made.get(key)
+    if (reply === undefined) made.set(key, reply = build(reason, realm, asked))
     return reply
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Reason } from '../../telemetry/reason.ts'
 import type { RequestHead } from '../contract.ts'
+import { isName } from '../header-names.ts'
 import { FRAMING_ERRORS, INVALID_VERSION, TOO_MANY_FIELDS, type Parser } from './llhttp.ts'
 
 /** Kinds of body. */
@@ -50,17 +51,17 @@ export function readFields(headers: readonly string[], framing: Framing): boolea
     const name = headers[at]!
     const value = headers[at + 1]!
     switch (name.length) {
-      case 6: if (name.toLowerCase() === 'expect') readExpect(value, framing); break
-      case 7: if (name.toLowerCase() === 'upgrade') framing.upgrade += (framing.upgrade && ',') + value; break
-      case 10: readConnection(name.toLowerCase(), value, framing); break
+      case 6: if (isName(name, 'expect')) readExpect(value, framing); break
+      case 7: if (isName(name, 'upgrade')) framing.upgrade += (framing.upgrade && ',') + value; break
+      case 10: readConnection(name, value, framing); break
       case 14:
-        if (name.toLowerCase() !== 'content-length') break
+        if (!isName(name, 'content-length')) break
         if (framing.hasLength || !NUMBER.test(value)) return false
         framing.hasLength = true
         framing.length = Number(value)
         break
       case 17:
-        if (name.toLowerCase() !== 'transfer-encoding') break
+        if (!isName(name, 'transfer-encoding')) break
         if (codings++ > 0 || value.toLowerCase() !== 'chunked') return false
         framing.kind = CHUNKED
     }
@@ -78,10 +79,10 @@ function readExpect(value: string, framing: Framing): void {
 }
 
 function readConnection(name: string, value: string, framing: Framing): void {
-  if (name === 'connection') {
+  if (isName(name, 'connection')) {
     framing.connection += (framing.connection && ',') + value.toLowerCase()
     if (hasToken(framing.connection, 'close')) framing.close = true
-  } else if (name === 'keep-alive') framing.keepAlive = value
+  } else if (isName(name, 'keep-alive')) framing.keepAlive = value
 }
 
 /** Whether a comma-separated list has the word; both in lower case. */

@@ -4,6 +4,8 @@
  * latin1, which the encoding would cut into something else (U+010D into CR).
  */
 import type { Forward, Reply, RequestHead } from '../contract.ts'
+import { detach } from '../../lib/detach.ts'
+import { isName } from '../header-names.ts'
 import { isHopByHop } from '../hop-by-hop.ts'
 import { STATUS_TEXT } from '../status-text.ts'
 import { CHUNKED, LENGTH, hasToken, type Framing } from './framing.ts'
@@ -15,15 +17,26 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const PHRASE = /^[\t\x20-\x7e]*$/
 const TARGET = /^[\x21-\x7e]+$/
 
-/** Names that were looked at before: those of the configuration and of our own code, of which there are few. */
-const TOKENS = new Set<string>()
-const MOST_TOKENS = 256
+/** Names that were added before, those of the configuration and of our own code, of which there are few, each with a line that may well come again. */
+const ADDED = new Map<string, { value: string, line: string, misses: number }>()
+const MOST_ADDED = 256
+/** A line that differs from one request to the next is remembered so seldom that it costs nothing. */
+const REMEMBER_EVERY = 16
 
-function isToken(name: string): boolean {
-  if (TOKENS.has(name)) return true
-  if (!TOKEN.test(name)) return false
-  if (TOKENS.size < MOST_TOKENS) TOKENS.add(name)
-  return true
+/** The line of a field that was not received, or undefined when it cannot be sent. */
+function addedLine(name: string, value: string): string | undefined {
+  const known = ADDED.get(name)
+  if (known?.value === value) return known.line
+  if ((known === undefined && !TOKEN.test(name)) || !VALUE.test(value)) return undefined
+  const line = `${name}: ${value}\r\n`
+  // Copies: a value may be a piece of somebody's head, which must not be kept for it.
+  if (known === undefined) {
+    if (ADDED.size < MOST_ADDED) ADDED.set(detach(name), { value: detach(value), line: detach(line), misses: 0 })
+  } else if (known.misses++ % REMEMBER_EVERY === 0) {
+    known.value = detach(value)
+    known.line = detach(line)
+  }
+  return line
 }
 
 /**
@@ -47,8 +60,11 @@ export function requestText(head: RequestHead, received: Received, verdict: Forw
     if (known < own.length) {
       lines.pass(known >> 1, name, value)
       next = known + 2
-    } else if (isToken(name) && VALUE.test(value)) lines.add(name, value)
-    else return undefined
+    } else {
+      const line = addedLine(name, value)
+      if (line === undefined) return undefined
+      lines.add(line)
+    }
   }
   let { text } = lines
   if (framing.kind === CHUNKED) text += 'Transfer-Encoding: chunked\r\n'
@@ -94,7 +110,7 @@ export function isEventStream(headers: readonly string[]): boolean {
 /** Whether `Connection` holds options only. */
 const namesNoField = (connection: string): boolean => connection === '' || connection === 'keep-alive' || connection === 'close' || connection === 'upgrade'
 
-const isLength = (name: string): boolean => name.length === 14 && name.toLowerCase() === 'content-length'
+const isLength = (name: string): boolean => isName(name, 'content-length')
 
 /** RFC 9110 section 8.6: never in 1xx and 204; in an answer to HEAD and in 304 it tells of a body that is not there. */
 function saysLength(status: number, method: string, framing: Framing): boolean {
@@ -125,15 +141,37 @@ function httpDate(): string {
   return date
 }
 
+/** An answer of our own, but for what differs from one time to the next. */
+interface PreparedReply {
+  readonly status: number
+  readonly text: string
+  readonly fields: string
+  /** The text in UTF-8, one character a byte. */
+  readonly body: string
+}
+
+/** By the list of headers, which the replies of one reason share: in a flood each is made once. */
+const PREPARED = new WeakMap<readonly string[], PreparedReply>()
+
+function prepare(reply: Reply): PreparedReply {
+  const { status, headers, body: text } = reply
+  const known = PREPARED.get(headers)
+  if (known?.text === text && known.status === status) return known
+  const body = Buffer.from(text, 'utf8')
+  let fields = ''
+  for (let at = 0; at < headers.length; at += 2) {
+    if (TOKEN.test(headers[at]!) && VALUE.test(headers[at + 1]!)) fields += `${headers[at]}: ${headers[at + 1]}\r\n`
+  }
+  if (status !== 204 && status !== 304) fields += `Content-Length: ${body.length}\r\n`
+  const prepared = { status, text, fields: detach(fields), body: body.toString('latin1') }
+  PREPARED.set(headers, prepared)
+  return prepared
+}
+
 /** An answer of our own, body included. Fields that cannot be sent are left out. */
 export function replyText(reply: Reply, method: string, close: boolean): string {
-  const { status, headers } = reply
-  const body = Buffer.from(reply.body, 'utf8')
-  let text = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
-  for (let at = 0; at < headers.length; at += 2) {
-    if (TOKEN.test(headers[at]!) && VALUE.test(headers[at + 1]!)) text += `${headers[at]}: ${headers[at + 1]}\r\n`
-  }
-  if (status !== 204 && status !== 304) text += `Content-Length: ${body.length}\r\n`
-  text += close ? 'Connection: close\r\n\r\n' : '\r\n'
-  return method === 'HEAD' || status === 204 || status === 304 ? text : text + body.toString('latin1')
+  const { status } = reply
+  const { fields, body } = prepare(reply)
+  const head = `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? ''}\r\nDate: ${httpDate()}\r\n${fields}${close ? 'Connection: close\r\n\r\n' : '\r\n'}`
+  return method === 'HEAD' || status === 204 || status === 304 ? head : head + body
 }

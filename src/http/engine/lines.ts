@@ -28,9 +28,9 @@ export class Lines {
     this.#text = startLine
   }
 
-  /** Adds a line that may hold anything but CR and LF. */
-  add(name: string, value: string): void {
-    this.#text = `${this.text}${name}: ${value}\r\n`
+  /** @param line with its CRLF */
+  add(line: string): void {
+    this.#text = this.text + line
     this.#from = this.#to = 0
   }
 
@@ -43,7 +43,7 @@ export class Lines {
     const { raw, starts } = this.#received
     const start = starts[field]!
     const end = field + 1 < starts.length ? starts[field + 1]! : raw.length - 2
-    if (end - start !== name.length + value.length + 4 || raw.charCodeAt(start + name.length + 1) !== SPACE || raw.charCodeAt(end - 2) !== CR) return this.add(name, value)
+    if (end - start !== name.length + value.length + 4 || raw.charCodeAt(start + name.length + 1) !== SPACE || raw.charCodeAt(end - 2) !== CR) return this.add(`${name}: ${value}\r\n`)
     if (start !== this.#to) {
       this.#text = this.text
       this.#from = start

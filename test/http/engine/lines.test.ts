@@ -34,7 +34,7 @@ t.test('lines taken from the text that was read are those that would have been b
         built += `${headers[at * 2]}: ${headers[at * 2 + 1]}\r\n`
       }
       if (own === null) return
-      lines.add(...own)
+      lines.add(`${own[0]}: ${own[1]}\r\n`)
       built += `${own[0]}: ${own[1]}\r\n`
     })
     const same = [lines.text, lines.text].every((text) => text === built)
