@@ -49,9 +49,11 @@ t.test('replies: one list of headers under two bodies or two statuses is two rep
   const say = (status: number, body: string, method = 'GET'): string => dateless(replyText({ kind: 'reply', status, headers, body } satisfies Reply, method, false))
   for (const round of ['first', 'again']) {
     t.equal(say(200, 'é'), 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n\xc3\xa9', round)
-    t.equal(say(404, 'é'), 'HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n\xc3\xa9', round)
+    t.equal(say(200, 'eé'), 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\ne\xc3\xa9', round)
+    t.equal(say(404, 'eé'), 'HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\ne\xc3\xa9', round)
     t.equal(say(200, 'longer'), 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nlonger', round)
     t.equal(say(200, 'longer', 'HEAD'), 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\n', round)
+    t.equal(say(200, ''), 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n', round)
     t.equal(say(204, ''), 'HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\n\r\n', round)
   }
   t.end()
