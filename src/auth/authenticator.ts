@@ -76,7 +76,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
   const standing = (verified: Verified, { rules, keySet }: Trusted, nowMs: number): Denial | undefined => {
     const { key } = verified.proof
     if (!keySet.holds(key)) return deny(keySet.status().usable ? 'key_unknown' : 'keys_unavailable', 'the key that signed it is gone')
-    return rules.checkTime(verified.claims, nowMs) ?? revoked(verified)
+    return rules.checkTime(verified, nowMs) ?? revoked(verified)
   }
 
   /** Looks a token up in the deny-list, once for each edition of it: what a list says of a token does not change with time. */
@@ -119,7 +119,8 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
       expiresAt: claims.exp as number,
       sheet: undefined,
       issuedAt: claims.iat as number | undefined,
-      proof: { key, rules: rules.identity, typ, cleared: undefined },
+      notBefore: claims.nbf as number | undefined,
+      proof: { key, rules: rules.identity, iss: claims.iss as string, typ, cleared: undefined },
     }
     const fallen = standing(verified, trusted, clock.now())
     if (fallen) return fallen
@@ -143,7 +144,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
   const recall = (token: string): Principal | Denial | undefined => {
     const verified = cache.get(token)
     if (!verified) return undefined
-    const trusted = byIssuer.get(verified.claims.iss as string)
+    const trusted = byIssuer.get(verified.proof.iss)
     if (!trusted || trusted.rules.identity !== verified.proof.rules || !trusted.keySet.holds(verified.proof.key)) {
       cache.drop(token)
       return undefined
@@ -161,7 +162,7 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
 
     recheck(principal, nowMs) {
       const verified = principal as Verified
-      const trusted = byIssuer.get(verified.claims.iss as string)
+      const trusted = byIssuer.get(verified.proof.iss)
       if (!trusted) return deny('issuer_unknown')
       return (verified.proof.rules === trusted.rules.identity ? undefined : underRules(verified, trusted.rules))
         ?? standing(verified, trusted, nowMs)

@@ -2,7 +2,7 @@ import { ASYMMETRIC_ALGORITHMS } from '../config/schema.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import { deny } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
-import type { Claims } from './types.ts'
+import type { Claims, Principal } from './types.ts'
 
 /** What one issuer's tokens must look like, compiled from its configuration. */
 export interface IssuerRules {
@@ -17,11 +17,11 @@ export interface IssuerRules {
    */
   check(claims: Claims, typ: string | undefined): Denial | undefined
   /**
-   * Checks the claims against the clock. Cheap: it runs at every use of a token.
-   * @param claims claims that passed {@link IssuerRules.check}
+   * Checks the times against the clock. Cheap: it runs at every use of a token.
+   * @param times of claims that passed {@link IssuerRules.check}
    * @param nowMs wall-clock time
    */
-  checkTime(claims: Claims, nowMs: number): Denial | undefined
+  checkTime(times: Pick<Principal, 'expiresAt' | 'notBefore' | 'issuedAt'>, nowMs: number): Denial | undefined
 }
 
 const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
@@ -82,14 +82,14 @@ export function compileIssuerRules(config: IssuerConfig): IssuerRules {
       return missing === undefined ? undefined : deny('claim_invalid', `no claim ${JSON.stringify(missing)}`)
     },
 
-    checkTime({ exp, nbf, iat }, nowMs) {
+    checkTime({ expiresAt, notBefore, issuedAt }, nowMs) {
       const now = nowMs / 1000
-      if (now - skew >= (exp as number)) return deny('token_expired')
-      if (nbf !== undefined && (nbf as number) > now + skew) return deny('token_not_yet_valid', 'nbf')
-      if (iat !== undefined && (iat as number) > now + skew) return deny('token_not_yet_valid', 'iat')
+      if (now - skew >= expiresAt) return deny('token_expired')
+      if (notBefore !== undefined && notBefore > now + skew) return deny('token_not_yet_valid', 'nbf')
+      if (issuedAt !== undefined && issuedAt > now + skew) return deny('token_not_yet_valid', 'iat')
       if (oldest === undefined) return undefined
-      if (iat === undefined) return deny('token_too_old', 'no iat')
-      return now - (iat as number) > oldest + skew ? deny('token_too_old') : undefined
+      if (issuedAt === undefined) return deny('token_too_old', 'no iat')
+      return now - issuedAt > oldest + skew ? deny('token_too_old') : undefined
     },
   }
 }

@@ -9,6 +9,8 @@ export interface Verified extends Principal {
     readonly key: VerificationKey
     /** {@link import('./claims.ts').IssuerRules.identity} of the rules that the claims passed. */
     readonly rules: string
+    /** `iss`: whose rules and keys are to be asked. */
+    readonly iss: string
     /** `typ` of the header, for a check under other rules. */
     readonly typ: string | undefined
     /** The edition of the deny-list that let it pass last. */
@@ -40,20 +42,27 @@ interface Entry {
   place: number
 }
 
+/**
+ * A token is looked up by its last characters, which are of its signature: 132 bits that nobody chooses who cannot sign. What is found is compared whole. V8 hashes all of a key,
+ * and where it can it also puts each key that is looked for into its table of strings, found or not: a large token costs either twice, and a flood of them fills that table.
+ */
+const TAIL = 22
+const tailOf = (token: string): string => token.slice(-TAIL)
+
 /** What a token may weigh on average, in characters: it and its claims take some multiple of that in memory. */
 const AVERAGE_TOKEN = 1024
 
 /**
  * Makes a cache of verified tokens, bounded in number and in memory.
  *
- * The key is the token itself: a Map hashes it once (with the process's secret seed) and compares all of it on a hit, which is both cheaper and
- * more exact than a digest. Only tokens that verified come in, so strangers cannot fill it. While there is room every one is kept; once it is
+ * What counts is the token itself, all of it, which is both cheaper and more exact than a digest. Only tokens that verified come in, so strangers cannot fill it. While there is room every one is kept; once it is
  * full a token is kept when it is seen for the second time, so that tokens used once (a new one per request) neither push
  * out the ones in use nor turn into old garbage. Eviction is CLOCK: a hit sets one bit, nothing is moved or allocated.
  * @param capacity most tokens kept, of 1 KiB on average; larger ones leave room for fewer; 0 keeps none
  */
 export function createTokenCache(capacity: number): TokenCache {
   const budget = capacity * AVERAGE_TOKEN
+  /** By {@link tailOf}. */
   const index = new Map<string, Entry>()
   const ring: Entry[] = []
   /** For each bucket the signature seen last: who comes again is let in. */
@@ -73,7 +82,7 @@ export function createTokenCache(capacity: number): TokenCache {
   const isFull = (more: number): boolean => ring.length >= capacity || weight + more > budget
 
   const remove = (entry: Entry): void => {
-    index.delete(entry.token)
+    index.delete(tailOf(entry.token))
     weight -= entry.token.length
     const last = ring.pop()!
     if (last === entry) return
@@ -92,9 +101,14 @@ export function createTokenCache(capacity: number): TokenCache {
     }
   }
 
+  const find = (token: string): Entry | undefined => {
+    const entry = index.get(tailOf(token))
+    return entry?.token === token ? entry : undefined
+  }
+
   return {
     get(token) {
-      const entry = index.get(token)
+      const entry = find(token)
       if (!entry) {
         misses++
         return undefined
@@ -105,21 +119,21 @@ export function createTokenCache(capacity: number): TokenCache {
     },
 
     put(token, verified, signature) {
-      const present = index.get(token)
+      const present = index.get(tailOf(token))
       if (present) {
-        present.verified = verified
+        if (present.token === token) present.verified = verified
         return
       }
       if (token.length > budget || (isFull(token.length) && !seenBefore(signature))) return
       while (isFull(token.length)) evict()
       const entry = { token: detach(token), verified, used: false, place: ring.length }
       ring.push(entry)
-      index.set(entry.token, entry)
+      index.set(detach(tailOf(token)), entry)
       weight += token.length
     },
 
     drop(token) {
-      const entry = index.get(token)
+      const entry = find(token)
       if (entry) remove(entry)
     },
 

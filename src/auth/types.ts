@@ -23,6 +23,7 @@ export interface Principal {
   /** Unix seconds, as in the token. */
   readonly expiresAt: number
   readonly issuedAt: number | undefined
+  readonly notBefore: number | undefined
 }
 
 /** Token in, principal or denial out; synchronous when the answer is known (cache hit, keys at hand). */

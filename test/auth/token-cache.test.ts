@@ -78,7 +78,7 @@ t.test('forgets a dropped token and has room again; capacity 0 keeps nothing', a
 
 t.test('large tokens leave room for fewer: the whole is bounded, too', async (t) => {
   const cache = createTokenCache(16)
-  for (let i = 0; i < 100; i++) for (let again = 0; again < 2; again++) put(cache, `${i}`.padEnd(4096, 'x'), Buffer.alloc(8, i + 1))
+  for (let i = 0; i < 100; i++) for (let again = 0; again < 2; again++) put(cache, `${i}`.padStart(4096, 'x'), Buffer.alloc(8, i + 1))
   t.equal(cache.size, 4, '16 KiB of tokens')
   put(cache, 'x'.repeat(16 * 1024 + 1))
   t.equal(cache.get('x'.repeat(16 * 1024 + 1)), undefined, 'one that would take it all')
@@ -87,13 +87,27 @@ t.test('large tokens leave room for fewer: the whole is bounded, too', async (t)
   t.equal(cache.size, 16, 'small ones fill it up to their number')
 })
 
+t.test('two tokens with one ending are two tokens', async (t) => {
+  const cache = createTokenCache(8)
+  const ending = '.'.padEnd(64, 's')
+  put(cache, `first${ending}`)
+  t.equal(cache.get(`forged${ending}`), undefined)
+  put(cache, `second${ending}`)
+  cache.drop(`second${ending}`)
+  t.equal(cache.get(`first${ending}`)?.subject, `first${ending}`)
+  t.equal(cache.size, 1)
+  cache.drop(`first${ending}`)
+  t.equal(cache.size, 0)
+})
+
 t.test('any sequence of calls: bounded, and never another token\'s verdict', async (t) => {
   const call = fc.record({ what: fc.constantFrom('put', 'put', 'get', 'get', 'drop'), token: fc.integer({ min: 0, max: 30 }) })
   holds(t, 'bounded and exact', fc.tuple(fc.integer({ min: 1, max: 12 }), fc.array(call, { maxLength: 300 })), ([capacity, calls]) => {
     const cache = createTokenCache(capacity)
     const signatures = Array.from({ length: 31 }, () => randomBytes(8))
     for (const { what, token } of calls) {
-      const name = `token-${token}`.padEnd(token * 100)
+      // Every other one ends like the others of its kind.
+      const name = token % 2 ? `token-${token}`.padEnd(token * 100) : `token-${token}`.padStart(token * 100)
       if (what === 'put') put(cache, name, signatures[token])
       else if (what === 'drop') cache.drop(name)
       else if (![undefined, name].includes(cache.get(name)?.subject)) return false

@@ -19,5 +19,5 @@ export function makeConfig(fields: Readonly<Record<string, unknown>> = {}): Conf
 /** A principal with these claims, as the verifier would make it. */
 export function makePrincipal(claims: object, issuer = 'corp'): Principal {
   const own = Object.assign(Object.create(null), structuredClone(claims)) as Record<string, unknown>
-  return { issuer, claims: own, subject: undefined, kid: undefined, algorithm: 'RS256', expiresAt: 2e9, issuedAt: undefined }
+  return { issuer, claims: own, subject: undefined, kid: undefined, algorithm: 'RS256', expiresAt: 2e9, issuedAt: undefined, notBefore: undefined }
 }

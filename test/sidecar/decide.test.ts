@@ -15,7 +15,7 @@ import t from 'tap'
 
 function principal(claims: Record<string, unknown>): Principal {
   const own: Record<string, unknown> = Object.assign(Object.create(null) as object, claims)
-  return { issuer: 'corp', claims: own, subject: String(claims['sub']), kid: 'k1', algorithm: 'RS256', expiresAt: 2e9, issuedAt: undefined }
+  return { issuer: 'corp', claims: own, subject: String(claims['sub']), kid: 'k1', algorithm: 'RS256', expiresAt: 2e9, issuedAt: undefined, notBefore: undefined }
 }
 
 const TOKENS: Record<string, Principal | Denial> = {
