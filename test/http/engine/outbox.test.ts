@@ -85,7 +85,7 @@ t.test('requests that are readable together are all decided before the first is 
   t.strictSame(seen, [...Array<string>(5).fill('decided'), ...Array<string>(5).fill('written')])
 })
 
-t.test('bytes of the app that meet a request before it is written are no answer to it', async (t) => {
+t.test('S15 bytes of the app that meet a request before it is written are no answer to it', async (t) => {
   const connections: net.Socket[] = []
   const app = await startApp(async (got, connection) => { await connection.write(reply(200, [], got.target)) })
   const spy = net.createServer((socket) => {
