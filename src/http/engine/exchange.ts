@@ -262,7 +262,7 @@ export class Exchange implements Witness {
       return this.client.hangUp()
     }
     const { kind } = this.client.framing
-    if (reason === 'upstream_reset' && upstream.reused && !upstream.answered && !this.#retried && kind === NONE && IDEMPOTENT.has(this.head.method)) {
+    if (reason === 'upstream_reset' && upstream.reused && !upstream.answered && !this.#retried && kind === NONE && (upstream.unwritten || IDEMPOTENT.has(this.head.method))) {
       this.#retried = true
       this.waiting = true
       this.#acquire(true)

@@ -49,6 +49,9 @@ export class Upstream extends Timed implements LinkOwner {
     pool.core.wheel.set(this, pool.core.time + pool.core.limits.connectTimeout)
   }
 
+  /** Nothing of the request under way has been written. */
+  get unwritten(): boolean { return this.link.writes === this.#before }
+
   /** Begins an exchange. Its request is put on {@link link} by the caller. */
   begin(exchange: Exchange): void {
     this.exchange = exchange
@@ -81,7 +84,7 @@ export class Upstream extends Timed implements LinkOwner {
   onBytes(bytes: Buffer, length: number): boolean {
     const { exchange } = this
     // Nobody asks, or the question is not out yet: it is no answer.
-    if (!exchange || this.link.writes === this.#before) {
+    if (!exchange || this.unwritten) {
       this.link.destroy()
       return false
     }

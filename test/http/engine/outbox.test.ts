@@ -111,10 +111,13 @@ t.test('S15 bytes of the app that meet a request before it is written are no ans
   await sleep(20)
   t.equal(connections.length, 1)
   // Both are in the kernel before the engine reads either, the request first.
-  client.socket.write(request('GET /second'))
-  connections[0]!.write(reply(200, [], 'for somebody else'))
-  t.equal((await client.next()).text, '/second')
-  t.equal(connections.length, 2)
+  for (const [at, method] of ['GET', 'POST'].entries()) {
+    client.socket.write(request(`${method} /second`))
+    connections[at]!.write(reply(200, [], 'for somebody else'))
+    t.equal((await client.next()).text, '/second', `${method}: it was not sent before, so it is sent once`)
+    t.equal(connections.length, at + 2)
+    await sleep(20)
+  }
 })
 
 t.test('an answer that is posted when its connection is sent away still arrives', async (t) => {
