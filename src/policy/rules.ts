@@ -15,7 +15,8 @@ import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
 import { compileHosts } from '../http/host-pattern.ts'
 import { parsePattern } from '../http/path-pattern.ts'
 import { compileRequirements } from './require.ts'
-import { pathTree, type Entry, type PathTree } from './tree.ts'
+import { Bucket, type Entry } from './bucket.ts'
+import { pathTree, type PathTree } from './tree.ts'
 import type { CompiledRule, PolicyRequest } from './types.ts'
 
 /** The rules, compiled. */
@@ -37,10 +38,10 @@ const TOKEN_EVERYWHERE: RuleConfig[] = [{ name: 'default', match: { path: '/**' 
  * @throws an Error for a pattern that is not one; `config/validate.ts` reports all of them before it comes to that
  */
 export function compileRules({ rules, paths, mode }: Pick<Config, 'rules' | 'paths' | 'mode'>): Rules {
-  const tree = pathTree<Candidate>()
+  const tree: Tree = pathTree(() => new Bucket<Candidate>())
   for (const [order, config] of (rules?.length ? rules : TOKEN_EVERYWHERE).entries()) {
     const value = { rule: compileRule(config, order, mode), fits: compileConditions(config.match) }
-    for (const pattern of pathsOf(config)) tree.add(parsePattern(pattern, paths.caseSensitive), { order, value })
+    for (const pattern of pathsOf(config)) tree.bucket(parsePattern(pattern, paths.caseSensitive)).add({ order, value }, config.match.hosts)
   }
   return {
     match: (request) => {
@@ -59,14 +60,16 @@ export function compileRules({ rules, paths, mode }: Pick<Config, 'rules' | 'pat
 const EXTENSION = /(?<=[^/])\.[^./]*(\/?)$/
 
 type Found = Entry<Candidate> | undefined
+type Tree = PathTree<Bucket<Candidate>>
 
 /** The first rule that fits the path, and the first that fits but for the trailing slash. */
-function lookUp(tree: PathTree<Candidate>, path: string, request: PolicyRequest): { readonly first: Found, readonly twin: Found } {
+function lookUp(tree: Tree, path: string, request: PolicyRequest): { readonly first: Found, readonly twin: Found } {
   let first: Found
   let twin: Found
+  const fits = (candidate: Candidate): boolean => candidate.fits(request)
   tree.visit(path, {
-    matching: (entries) => { first = earliest(entries, first, request) },
-    twin: (entries) => { twin = earliest(entries, twin, request) },
+    matching: (bucket) => { first = bucket.earliest(request.host, fits, first) },
+    twin: (bucket) => { twin = bucket.earliest(request.host, fits, twin) },
   })
   return { first, twin }
 }
@@ -100,15 +103,6 @@ function compileRule(config: RuleConfig, index: number, mode: Config['mode']): C
 function scopeText(scopes: NonNullable<RuleConfig['require']>['scopes']): string | undefined {
   const names = Array.isArray(scopes) ? scopes : [...scopes?.allOf ?? [], ...scopes?.anyOf ?? []]
   return names.join(' ') || undefined
-}
-
-/** The first entry of the list that fits, unless a better one is known. Lists are in order, so the search ends early. */
-function earliest(entries: readonly Entry<Candidate>[], best: Found, request: PolicyRequest): Found {
-  for (const entry of entries) {
-    if (best !== undefined && entry.order >= best.order) return best
-    if (entry.value.fits(request)) return entry
-  }
-  return best
 }
 
 function compileConditions({ methods, hosts, preflight }: RuleConfig['match']): Candidate['fits'] {

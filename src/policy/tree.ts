@@ -1,62 +1,53 @@
 /**
  * An index of path patterns by segment. Looking a path up costs what the path is long, not how many patterns there are: it visits the
- * lists of entries whose patterns match, each list in the order in which the patterns were added.
+ * buckets of the patterns that match.
  */
 import type { PathPattern } from '../http/path-pattern.ts'
 
-interface Node<T> {
-  readonly literals: Map<string, Node<T>>
-  any: Node<T> | undefined
-  /** Entries by how their pattern ends at this node, each list in the order of adding. */
-  readonly ends: Readonly<Record<PathPattern['end'], Entry<T>[]>>
-}
-
-/** A pattern's value with its place in the order. */
-export interface Entry<T> {
-  readonly order: number
-  readonly value: T
+interface Node<B> {
+  readonly literals: Map<string, Node<B>>
+  any: Node<B> | undefined
+  /** By how a pattern ends at this node. */
+  readonly ends: Readonly<Record<PathPattern['end'], B>>
 }
 
 /** Where a path ended in the tree. */
-export interface Visit<T> {
+export interface Visit<B> {
   /** Patterns that match the path: by their last segment or slash, or by `**`. */
-  matching(entries: readonly Entry<T>[]): void
+  matching(bucket: B): void
   /** Patterns that match the path but for a trailing slash that one has and the other has not. */
-  twin(entries: readonly Entry<T>[]): void
+  twin(bucket: B): void
 }
 
-export interface PathTree<T> {
-  add(pattern: PathPattern, entry: Entry<T>): void
+export interface PathTree<B> {
+  /** The bucket of a pattern, made when it is asked for first. */
+  bucket(pattern: PathPattern): B
   /** @param path decoded, without empty segments but the last: as {@link import('../http/path.ts').readTarget} leaves it */
-  visit(path: string, visitor: Visit<T>): void
+  visit(path: string, visitor: Visit<B>): void
 }
 
 /** Makes an empty tree. */
-export function pathTree<T>(): PathTree<T> {
-  const root = newNode<T>()
+export function pathTree<B>(newBucket: () => B): PathTree<B> {
+  const newNode = (): Node<B> => ({ literals: new Map(), any: undefined, ends: { segment: newBucket(), slash: newBucket(), rest: newBucket() } })
+  const root = newNode()
+
+  function childFor(node: Node<B>, segment: string | null): Node<B> {
+    if (segment === null) return node.any ??= newNode()
+    const known = node.literals.get(segment)
+    if (known) return known
+    const child = newNode()
+    node.literals.set(segment, child)
+    return child
+  }
+
   return {
-    add: ({ segments, end }, entry) => {
-      segments.reduce((node, segment) => childFor(node, segment), root).ends[end].push(entry)
-    },
+    bucket: ({ segments, end }) => segments.reduce(childFor, root).ends[end],
     visit: (path, visitor) => visitNode(root, path, 1, visitor),
   }
 }
 
-function newNode<T>(): Node<T> {
-  return { literals: new Map(), any: undefined, ends: { segment: [], slash: [], rest: [] } }
-}
-
-function childFor<T>(node: Node<T>, segment: string | null): Node<T> {
-  if (segment === null) return node.any ??= newNode()
-  const known = node.literals.get(segment)
-  if (known) return known
-  const child = newNode<T>()
-  node.literals.set(segment, child)
-  return child
-}
-
 /** @param start where the segment below `node` begins; path.length + 1 when the path ended without a slash */
-function visitNode<T>(node: Node<T>, path: string, start: number, visitor: Visit<T>): void {
+function visitNode<B>(node: Node<B>, path: string, start: number, visitor: Visit<B>): void {
   visitor.matching(node.ends.rest)
   if (start >= path.length) {
     const slash = start === path.length

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 import { authorise } from '../../src/policy/require.ts'
+import { Bucket } from '../../src/policy/bucket.ts'
 import { compileRules } from '../../src/policy/rules.ts'
 import type { PolicyRequest } from '../../src/policy/types.ts'
 import { isDenial } from '../../src/telemetry/reason.ts'
@@ -175,5 +176,20 @@ t.test('a thousand rules are one lookup: only candidates are asked', (t) => {
   t.equal(match('/service-999/x'), 'r999 token')
   t.equal(match('/service-0'), 'r0 token')
   t.equal(match('/service-1000'), 'no_rule')
+  t.end()
+})
+
+t.test('a thousand hosts for one path are one lookup: only the host\'s own candidates are asked', (t) => {
+  const asked: number[] = []
+  const bucket = new Bucket<number>()
+  for (let order = 0; order < 1000; order++) bucket.add({ order, value: order }, [`service-${order}.example.com`])
+  bucket.add({ order: 1000, value: 1000 }, ['*.example.com'])
+  bucket.add({ order: 1001, value: 1001 }, undefined)
+  const find = (host: string, fits = true): number | undefined => bucket.earliest(host, (value) => { asked.push(value); return fits }, undefined)?.value
+  t.equal(find('service-999.example.com'), 999)
+  t.equal(find('other.example.com'), 1000)
+  t.equal(find('example.com'), 1001)
+  t.equal(find('service-7.example.com', false), undefined)
+  t.ok(asked.length <= 10, `${asked.length} were asked`)
   t.end()
 })
