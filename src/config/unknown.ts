@@ -12,6 +12,13 @@ type Entries = Readonly<Record<string, AnySchema>>
 /** Names that mean something to every JavaScript object. valibot passes over them in silence, so they are refused here. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype'])
 
+/** Whether one of these names is anywhere in it. */
+export function holdsReserved(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return value.some(holdsReserved)
+  return Object.keys(value).some((name) => RESERVED.has(name) || holdsReserved((value as Fields)[name]))
+}
+
 /**
  * @param schema what the value should be
  * @param value as parsed; not changed

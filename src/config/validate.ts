@@ -12,7 +12,7 @@ import { explainIssue } from './explain-issue.ts'
 import type { Problem, Reports } from './problem.ts'
 import { baseOf, type AnySchema } from './schema-shape.ts'
 import { configSchema, type Config, type TokenSourceConfig } from './schema.ts'
-import { dropUnknown, isFields, type Fields } from './unknown.ts'
+import { dropUnknown, holdsReserved, isFields, type Fields } from './unknown.ts'
 
 /** A configuration that may be used, or the problems that forbid it. Warnings come with both. */
 export type Checked =
@@ -44,12 +44,19 @@ export function validateConfig(raw: unknown): Checked {
     reports.error([], `${raw === null || raw === undefined ? 'is empty; it' : 'is not a group of fields; it'} needs at least \`listeners\` and \`issuers\``)
     return { config: undefined, problems, warnings }
   }
-  const known = dropUnknown(configSchema, raw, [], reports.error)
-  const parsed = v.safeParse(configSchema, known)
-  if (!parsed.success) problems.push(...parsed.issues.flatMap((issue) => explainIssue(issue)))
-  const draft = parsed.success ? parsed.output : salvage(known as Fields)
+  const config = parse(raw, problems, reports)
+  const draft = config ?? salvage(dropUnknown(configSchema, raw, [], () => {}) as Fields)
   for (const check of CHECKS) check(draft, reports)
-  return parsed.success && problems.length === 0 ? { config: parsed.output, problems: [], warnings } : { config: undefined, problems, warnings }
+  return config !== undefined && problems.length === 0 ? { config, problems: [], warnings } : { config: undefined, problems, warnings }
+}
+
+/** By the schema. Only where it refuses, or might pass over a name, is it looked more closely at what there is: a start is no time for that. */
+function parse(raw: Fields, problems: Problem[], { error }: Reports): Config | undefined {
+  const parsed = holdsReserved(raw) ? undefined : v.safeParse(configSchema, raw)
+  if (parsed?.success) return parsed.output
+  const again = v.safeParse(configSchema, dropUnknown(configSchema, raw, [], error))
+  if (!again.success) problems.push(...again.issues.flatMap((issue) => explainIssue(issue)))
+  return again.success ? again.output : undefined
 }
 
 /** Of a configuration that the schema refuses, the parts that it accepts. */

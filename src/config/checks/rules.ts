@@ -105,11 +105,11 @@ function parsePaths({ path: paths }: Match, path: ConfigPath, caseSensitive: boo
 
 /** Whether the earlier rule matches every request that the later one matches. */
 function hides({ match: first, patterns }: Coverage, later: Coverage): boolean {
+  // Most differ in their paths, so these are compared first: every rule is held against every other.
+  if (!later.patterns.every((pattern) => patterns.some((cover) => covers(cover, pattern)))) return false
   const second = later.match
   if (first.preflight && !second.preflight) return false
-  if (!includesAll(first.methods, second.preflight ? ['OPTIONS'] : second.methods)) return false
-  if (!includesAll(first.hosts, second.hosts)) return false
-  return later.patterns.every((pattern) => patterns.some((cover) => covers(cover, pattern)))
+  return includesAll(first.methods, second.preflight ? ['OPTIONS'] : second.methods) && includesAll(first.hosts, second.hosts)
 }
 
 /** Whether a condition (undefined: anything) holds whenever the other does. */
