@@ -14,9 +14,9 @@ import { valuesOf } from '../http/header-names.ts'
 import { deny, isDenial, type Denial } from '../telemetry/reason.ts'
 import { compileHosts } from '../http/host-pattern.ts'
 import { parsePattern } from '../http/path-pattern.ts'
+import { pathTree, type PathTree } from '../http/path-tree.ts'
 import { compileRequirements } from './require.ts'
 import { Bucket, type Entry } from './bucket.ts'
-import { pathTree, type PathTree } from './tree.ts'
 import type { CompiledRule, PolicyRequest } from './types.ts'
 
 /** The rules, compiled. */

@@ -1,5 +1,6 @@
 /** Rules: patterns that can match, requirements that can be met, and no rule that another hides. */
 import { covers, parsePattern, type PathPattern } from '../../http/path-pattern.ts'
+import { pathTree, type PathTree } from '../../http/path-tree.ts'
 import { canonicalPattern } from '../../http/host-pattern.ts'
 import { didYouMean } from '../../lib/similar.ts'
 import type { ConfigPath, Reports } from '../problem.ts'
@@ -11,7 +12,7 @@ type Match = RuleConfig['match']
 export function checkRules(draft: Draft, reports: Reports): void {
   const issuerNames = (draft.issuers ?? []).flatMap((issuer) => issuer?.name === undefined ? [] : [issuer.name])
   const caseSensitive = draft.paths?.caseSensitive ?? true
-  const earlier: Coverage[] = []
+  const earlier = pathTree<Coverage[]>(() => [])
   for (const [index, rule] of draft.rules?.entries() ?? []) {
     const path: ConfigPath = ['rules', index]
     if (rule === undefined) continue
@@ -20,11 +21,11 @@ export function checkRules(draft: Draft, reports: Reports): void {
     if (rule.match === undefined) continue
     checkMatch(rule.match, [...path, 'match'], reports)
     const patterns = parsePaths(rule.match, [...path, 'match', 'path'], caseSensitive, reports)
-    if (patterns === undefined) continue
+    if (patterns === undefined || patterns.length === 0) continue
     const coverage = { index, match: rule.match, patterns }
-    const hider = earlier.find((other) => hides(other, coverage))
+    const hider = hiderOf(earlier, coverage)
     if (hider) reports.warn(path, `can never apply: rules[${hider.index}] stands before it and matches all of its requests; move it up or remove it`)
-    earlier.push(coverage)
+    for (const pattern of patterns) earlier.bucket(pattern).push(coverage)
   }
 }
 
@@ -103,9 +104,18 @@ function parsePaths({ path: paths }: Match, path: ConfigPath, caseSensitive: boo
   return patterns.length === texts.length ? patterns : undefined
 }
 
+/** The first of the earlier rules that leaves nothing to this one. It covers the rule's every pattern, so it is found by any of them. */
+function hiderOf(earlier: PathTree<Coverage[]>, rule: Coverage): Coverage | undefined {
+  let first: Coverage | undefined
+  earlier.covering(rule.patterns[0]!, (others) => {
+    const hider = others.find((other) => hides(other, rule))
+    if (hider && (first === undefined || hider.index < first.index)) first = hider
+  })
+  return first
+}
+
 /** Whether the earlier rule matches every request that the later one matches. */
 function hides({ match: first, patterns }: Coverage, later: Coverage): boolean {
-  // Most differ in their paths, so these are compared first: every rule is held against every other.
   if (!later.patterns.every((pattern) => patterns.some((cover) => covers(cover, pattern)))) return false
   const second = later.match
   if (first.preflight && !second.preflight) return false

@@ -2,7 +2,7 @@
  * An index of path patterns by segment. Looking a path up costs what the path is long, not how many patterns there are: it visits the
  * buckets of the patterns that match.
  */
-import type { PathPattern } from '../http/path-pattern.ts'
+import type { PathPattern } from './path-pattern.ts'
 
 interface Node<B> {
   readonly literals: Map<string, Node<B>>
@@ -22,8 +22,10 @@ export interface Visit<B> {
 export interface PathTree<B> {
   /** The bucket of a pattern, made when it is asked for first. */
   bucket(pattern: PathPattern): B
-  /** @param path decoded, without empty segments but the last: as {@link import('../http/path.ts').readTarget} leaves it */
+  /** @param path decoded, without empty segments but the last: as {@link import('./path.ts').readTarget} leaves it */
   visit(path: string, visitor: Visit<B>): void
+  /** Visits the buckets of the patterns that match whatever this one matches: those for which `covers` of path-pattern.ts holds. */
+  covering(pattern: PathPattern, visit: (bucket: B) => void): void
 }
 
 /** Makes an empty tree. */
@@ -43,6 +45,7 @@ export function pathTree<B>(newBucket: () => B): PathTree<B> {
   return {
     bucket: ({ segments, end }) => segments.reduce(childFor, root).ends[end],
     visit: (path, visitor) => visitNode(root, path, 1, visitor),
+    covering: (pattern, visit) => visitCovering(root, pattern, 0, visit),
   }
 }
 
@@ -60,4 +63,16 @@ function visitNode<B>(node: Node<B>, path: string, start: number, visitor: Visit
   const literal = node.literals.size > 0 ? node.literals.get(path.slice(start, end)) : undefined
   if (literal) visitNode(literal, path, end + 1, visitor)
   if (node.any && end > start) visitNode(node.any, path, end + 1, visitor)
+}
+
+function visitCovering<B>(node: Node<B>, pattern: PathPattern, at: number, visit: (bucket: B) => void): void {
+  visit(node.ends.rest)
+  if (at === pattern.segments.length) {
+    if (pattern.end !== 'rest') visit(node.ends[pattern.end])
+    return
+  }
+  const segment = pattern.segments[at]!
+  const literal = segment === null ? undefined : node.literals.get(segment)
+  if (literal) visitCovering(literal, pattern, at + 1, visit)
+  if (node.any) visitCovering(node.any, pattern, at + 1, visit)
 }
