@@ -35,7 +35,7 @@ const { values: options } = parseArgs({ options: {
 } })
 const rounds = Number(options.rounds ?? (options.peers ? 5 : 3))
 const seconds = Number(options.seconds)
-const STARTS = 7
+const STARTS = 21
 const MEMORY_REPEATS = 3
 const CURVE_ROUNDS = 3
 /** After so long no point of a curve is repeated any more, however disturbed it was. */
