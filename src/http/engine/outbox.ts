@@ -56,17 +56,25 @@ export function witness(each: Witness): void {
   schedule()
 }
 
-/** Ends the turn early: writes what is posted, and tells the witnesses. */
+/**
+ * Ends the turn early: writes what is posted, and tells the witnesses.
+ * @throws what a sender threw first, which is a bug; the others have written all the same
+ */
 export function sendAll(): void {
   const out = senders
   senders = []
+  const bugs: unknown[] = []
   for (const sender of out) {
     sender.posted = false
-    sender.flush()
+    try {
+      sender.flush()
+    } catch (error) {
+      bugs.push(error)
+    }
   }
-  if (witnesses.length === 0) return
   const told = witnesses
   witnesses = []
-  const now = monotonicMs()
+  const now = told.length === 0 ? 0 : monotonicMs()
   for (const each of told) each.written(now)
+  if (bugs.length > 0) throw bugs[0]
 }

@@ -63,6 +63,19 @@ t.test('what a write posts goes out in the next turn, not in an endless one', as
   sendAll()
 })
 
+t.test('one that throws keeps nobody else from writing, or from posting again', (t) => {
+  const { order, all } = senders(2)
+  const bad: Sender = { posted: false, flush: () => { throw new Error('a bug') } }
+  for (const sender of [all[0]!, bad, all[1]!]) post(sender)
+  t.throws(sendAll, /a bug/)
+  t.strictSame(order, [0, 1])
+  t.equal(bad.posted, false)
+  post(all[0]!)
+  sendAll()
+  t.strictSame(order, [0, 1, 0])
+  t.end()
+})
+
 t.test('requests that are readable together are all decided before the first is answered', async (t) => {
   const seen: string[] = []
   const proxy = await startProxy(startEngine, { host: '127.0.0.1', port: 1 }, { decide: (head) => { seen.push('decided'); return standIn(head) } })
