@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { provide } from './tools.mjs'
 
 process.chdir(new URL('..', import.meta.url).pathname)
 const args = process.argv.slice(2)
@@ -81,6 +82,7 @@ async function run({ name, files: list, jobs, timeout }) {
   console.log(`== ${name}: ${counted.pass} passed, ${counted.fail} failed, ${counted.skip} skipped in ${Math.round((Date.now() - started) / 1000)} s`)
 }
 
+if (files.length === 0) provide()
 for (const phase of phases) await run(phase)
 
 if (!hasCluster && !flags.has('--no-cluster') && files.length === 0) {
