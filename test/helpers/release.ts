@@ -136,9 +136,13 @@ export interface AppOptions {
   readonly edit?: (spec: Kubernetes) => void
 }
 
-/** A Deployment of one node program. */
+/**
+ * A Deployment of one node program. Its pod is ready once the program listens: a container without a readiness probe is
+ * ready as soon as its process exists, and a first call then meets a closed port.
+ */
 export function nodeApp(name: string, inNamespace: string, { script = 'app.mjs', env = {}, annotations = {}, edit }: AppOptions = {}): object[] {
   const spec = podSpec(script, env)
+  spec.containers[0].readinessProbe = { tcpSocket: { port: 8080 }, periodSeconds: 1 }
   edit?.(spec)
   return [{
     apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace: inNamespace },
