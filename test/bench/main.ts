@@ -4,7 +4,7 @@
  *   --peers            install the peers that can be; measure everything, cost curves too, and write docs/benchmarks.md
  *   --curves           the cost curves, nothing else
  *   --limits           CPU quotas and memory limits (as root, cgroup v1), nothing else; added to the last run's results and to the page
- *   --rows=a,b         only rows (and: start, memory, latency, curves) whose names hold one of these; no page
+ *   --rows=a,b         only rows (and: start, memory, latency, curves, or single curves) whose names hold one of these; no page
  *   --only=a,b         only peers whose names hold one of these; no page
  *   --rounds=5         undisturbed rounds of each row (3 without --peers)
  *   --seconds=2        length of a window
@@ -29,17 +29,36 @@ import { measureRow, REFERENCES, ROWS } from './rows.ts'
 import { measureStarts } from './start.ts'
 import { ROOT, WORK, openWorkspace, type Keys } from './workspace.ts'
 
-const { values: options } = parseArgs({ options: {
+const OPTIONS = {
   'peers': { type: 'boolean', default: false }, 'curves': { type: 'boolean', default: false }, 'rows': { type: 'string' }, 'only': { type: 'string' }, 'rounds': { type: 'string' }, 'seconds': { type: 'string', default: '2' },
-  'render': { type: 'boolean', default: false }, 'limits': { type: 'boolean', default: false },
-} })
+  'render': { type: 'boolean', default: false }, 'limits': { type: 'boolean', default: false }, 'help': { type: 'boolean', default: false },
+} as const
+
+/** Says what there is, from this file's own head, and ends. */
+function usage(status: number, fault = ''): never {
+  const [, text = ''] = /\/\*\*\n([^]*?)\n \*\//.exec(readFileSync(import.meta.filename, 'utf8')) ?? []
+  console.log(`${fault}${text.replaceAll(/^ \*(?: |$)/gm, '')}`)
+  process.exit(status)
+}
+
+function readOptions() {
+  try {
+    return parseArgs({ options: OPTIONS }).values
+  } catch (error) {
+    return usage(2, `bench: ${(error as Error).message}\n\n`)
+  }
+}
+
+const options = readOptions()
+if (options.help) usage(0)
 const rounds = Number(options.rounds ?? (options.peers ? 5 : 3))
 const seconds = Number(options.seconds)
 const STARTS = 21
 const MEMORY_REPEATS = 3
-const CURVE_ROUNDS = 3
+/** Or more, if more are asked for: with three the courses of flat curves were now and then misread. */
+const CURVE_ROUNDS = 5
 /** After so long no point of a curve is repeated any more, however disturbed it was. */
-const CURVES_MS = 240_000
+const CURVES_MS = 420_000
 const PAGE = `${ROOT}docs/benchmarks.md`
 
 const holdsOne = (name: string, words: string | undefined): boolean => words === undefined || words.split(',').some((word) => name.includes(word))
@@ -82,11 +101,12 @@ async function measureRunning(peers: readonly Peer[], app: number, keys: Keys, r
 
 async function measureCurves(keys: Keys, results: Results): Promise<void> {
   // --peers may be filtered to some rows: then the curves are asked for by name.
-  if (!wanted('curves') || !(options.curves || options.peers || options.rows?.includes('curves'))) return
+  const all = wanted('curves') && (options.curves || options.peers || options.rows?.includes('curves'))
+  const chosen = all ? curves(keys) : options.rows === undefined ? [] : curves(keys).filter(({ name }) => holdsOne(name, options.rows))
   const end = Date.now() + CURVES_MS
-  for (const curve of curves(keys)) {
+  for (const curve of chosen) {
     step(`curve: ${curve.name}`)
-    results.curves.push(await measureCurve(curve, CURVE_ROUNDS, () => Date.now() < end))
+    results.curves.push(await measureCurve(curve, Math.max(CURVE_ROUNDS, rounds), () => Date.now() < end))
     saveResults(results)
   }
 }
