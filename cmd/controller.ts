@@ -1,5 +1,5 @@
 /** The controller's entry point: argv to run(). */
-import { completeOptions, OptionsError, type Completed } from '../src/injector/options.ts'
+import { completeOptions, HELP, OptionsError, type Completed } from '../src/injector/options.ts'
 import { startController } from '../src/injector/run.ts'
 import { createLog, type Log } from '../src/telemetry/log.ts'
 
@@ -20,6 +20,10 @@ async function fail(log: Log, message: string, error: unknown): Promise<never> {
   process.exit(1)
 }
 
+if (process.argv.includes('--help')) {
+  console.log(HELP)
+  process.exit(0)
+}
 const completed = complete()
 if (completed.checkOnly) {
   console.log('The file is valid.')

@@ -20,7 +20,7 @@ async function run(argv: readonly string[]): Promise<void> {
     .demandCommand(1, 'No command given.').help().alias('help', 'h')
     .fail((message, error) => {
       if (error) throw error
-      throw new UsageError(message)
+      throw new UsageError(message.startsWith('Did you mean') ? `There is no command ${name}. ${message}` : message)
     })
   for (const { default: command } of modules) cli.command(command as CommandModule)
   await cli.parseAsync()

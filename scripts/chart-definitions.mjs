@@ -16,6 +16,7 @@ const peer = {
 export function definitions() {
   return {
     duration: { type: 'string', pattern: '^(0|[0-9]{1,9}(ms|s|m|h|d))$' },
+    positiveDuration: { type: 'string', pattern: '^0{0,8}[1-9][0-9]{0,8}(ms|s|m|h|d)$' },
     quantity: { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$' },
     peers: { type: 'array', items: peer },
     issuers: issuersJsonSchema(),

@@ -101,8 +101,8 @@ metadata:
 
 /** The NetworkPolicy that GitOps users put into their namespaces (networkPolicy.mode require). */
 function makeNetworkPolicy(helm) {
-  const text = render(helm, ['--show-only', 'templates/pods-networkpolicy.yaml', '--set', 'networkPolicy.mode=require,networkPolicy.namespaces={NAMESPACE}'])
-  return `# The lock around injected pods, one per namespace, for clusters where the controller must not write it (networkPolicy.mode: require).\n# Replace NAMESPACE. Rendered from charts/sidegate by scripts/chart.mjs.\n${text.replace(/^---\n/, '')}`
+  const text = render(helm, ['--show-only', 'templates/pods-networkpolicy.yaml', '--set', 'networkPolicy.mode=require,networkPolicy.namespaces={put-yours-here}'])
+  return `# The lock around injected pods, one per namespace, for clusters where the controller must not write it (networkPolicy.mode: require).\n# Replace NAMESPACE. Rendered from charts/sidegate by scripts/chart.mjs.\n${text.replace(/^---\n/, '').replaceAll('put-yours-here', 'NAMESPACE')}`
 }
 
 function render(helm, args) {

@@ -39,6 +39,7 @@ const command: CommandModule<object, Options> = {
     .option('header', { type: 'string', array: true, nargs: 1, default: [] as string[], alias: 'H', describe: '"Name: value"; again for each' })
     .option('peer', { type: 'string', default: '192.0.2.1', describe: 'Address of the client' })
     .option('wait', { type: 'number', default: 5, describe: 'Longest wait for the issuers\' keys, seconds' })
+    .check(({ wait }) => wait >= 0 || '--wait must be a number of seconds, 0 or more')
     .example('$0 explain --config sidegate.yaml --path /admin --token-file token', 'exit code 0 if the app would see it, 1 if not'),
   handler: async (options) => {
     const [{ loadConfig }, { formatProblem }, { explain }] = await Promise.all([import('../../src/config/load.ts'), import('../../src/config/problem.ts'), import('../../src/sidecar/explain.ts')])

@@ -20,7 +20,7 @@ export interface KeySetStatus {
   readonly skipped: readonly string[]
   /** Whether tokens can be verified now: there are keys, and they are not older than keys.maxAge. */
   readonly usable: boolean
-  /** Milliseconds since the last good fetch or read; undefined before the first. */
+  /** Milliseconds since the last good fetch; undefined before the first, and for keys that are not fetched: they do not age. */
   readonly ageMs: number | undefined
   /** Why the last attempt failed; undefined when it went well. */
   readonly lastError: string | undefined
@@ -129,7 +129,7 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
       keys: ring.size,
       skipped,
       usable: usable(),
-      ageMs: loadedAt === undefined ? undefined : clock.monotonic() - loadedAt,
+      ageMs: loadedAt === undefined || maxAge === Infinity ? undefined : clock.monotonic() - loadedAt,
       lastError,
       loads,
       failures,

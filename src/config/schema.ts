@@ -25,7 +25,7 @@ const keys = v.strictObject({
   file: v.pipe(v.optional(text), about('Path of a JWKS file; watched, replaced as a whole.')),
   inline: v.pipe(v.optional(v.looseObject({ keys: v.array(v.unknown()) })), about('A JWKS, here.')),
   secretFile: v.pipe(v.optional(text), about('Path of a file holding one HMAC secret (at least 32 bytes); the only way to HS256, HS384, HS512.')),
-  caFile: v.pipe(v.optional(text), about('PEM certificates to trust for this issuer instead of the system\'s; watched.')),
+  caFile: v.pipe(v.optional(text), about('PEM certificates to trust for this issuer instead of the system\'s; read again at each fetch.')),
   bearerTokenFile: v.pipe(v.optional(text), about('A token to send when fetching, such as the pod\'s service-account token; read again at each fetch.')),
   allowHttp: field(v.boolean(), false, 'Allow plain http for this issuer. For tests only.'),
   allowedHosts: field(v.array(text), [], 'Other hosts (host or host:port) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
@@ -105,7 +105,7 @@ const rule = v.strictObject({
   allow: v.pipe(v.optional(v.picklist(['anonymous', 'optional'])), about('anonymous: no token is looked at; optional: no token is fine, a bad one is not.')),
   require: v.pipe(v.optional(requirement), about('A valid token is needed, and all of this of it. `{}`: any valid token. The default where there is no `allow`.')),
   mode: v.pipe(v.optional(v.picklist(['enforce', 'audit'])), about('Overrides the sidecar\'s mode for this rule.')),
-  closeOnExpiry: field(v.boolean(), false, 'End WebSockets, event streams and long downloads when the token expires or is revoked.'),
+  closeOnExpiry: field(v.boolean(), false, 'End WebSockets, event streams and long downloads when the token expires or is revoked. Only in mode enforce.'),
 })
 
 /** The deny-list; also what its file holds. */
@@ -146,7 +146,7 @@ export const configSchema = v.strictObject({
   denylist: v.pipe(v.optional(denylistSchema), about('Tokens that are refused although they verify; here, in a file, or both.')),
   cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
   forwarded: v.optional(v.strictObject({
-    trustedProxies: field(v.array(text), [], 'CIDRs of proxies whose X-Forwarded-For, -Proto, -Host, -Port and Forwarded are kept and appended to; from anyone else they are replaced.'),
+    trustedProxies: field(v.array(text), [], 'CIDRs of proxies that are believed: X-Forwarded-For and Forwarded are kept and appended to; X-Forwarded-Proto, -Host, -Port and the identity headers of other proxies (docs/requests.md) are kept. From anyone else -For, -Proto and -Host are replaced, the others removed.'),
   }), {}),
   upgrades: field(v.array(v.pipe(v.string(), v.toLowerCase())), ['websocket'], 'Protocols a request may upgrade to.'),
   limits: v.optional(v.strictObject({
@@ -175,7 +175,7 @@ export const configSchema = v.strictObject({
   realm: field(v.pipe(v.string(), v.regex(/^[\x20\x21\x23-\x5b\x5d-\x7e]*$/, 'must be printable ASCII without quote or backslash')), '', 'Realm of the challenge.'),
   exposure: v.optional(v.strictObject({
     check: field(v.boolean(), true, 'Look in the pod\'s network namespace for an app port open beyond loopback, and warn.'),
-    unready: field(v.boolean(), false, 'Be unready while one is.'),
+    unready: field(v.boolean(), false, 'Be unready while one is. Not with interception `port`, where an app may listen anywhere and the NetworkPolicy is the lock.'),
   }), {}),
   probes: field(v.record(text, v.strictObject({
     type: v.pipe(v.picklist(['http', 'https', 'tcp', 'grpc']), about('Kind of probe.')),

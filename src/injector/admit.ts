@@ -23,6 +23,8 @@ export interface AdmitOptions {
 /** Called for pods that say nothing in a namespace labelled `sidegate.dev/inject: enabled`. */
 export const OPT_IN_PATH = '/mutate/namespace'
 
+const OUTCOMES = ['injected', 'unchanged', 'skipped', 'refused', 'unprepared', 'malformed'] as const
+
 type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
 
 /**
@@ -31,7 +33,9 @@ type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
  */
 export function createAdmission(options: AdmitOptions): (body: unknown, path: string) => Promise<AdmissionResponse | { readonly malformed: string }> {
   const { settings, source, guarantee, surroundings, events, metrics, log, sourceName } = options
-  const count = (outcome: string) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
+  // All from the start: an increase from nothing to 1 is none to Prometheus.
+  for (const outcome of OUTCOMES) metrics.series('sidegate_admissions_total', outcome)
+  const count = (outcome: (typeof OUTCOMES)[number]) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
 
   function settingsNow(): InjectorSettings {
     const accepted = source.accepted()
@@ -39,7 +43,7 @@ export function createAdmission(options: AdmitOptions): (body: unknown, path: st
     return accepted ? { ...settings(), profiles: [...accepted.profiles.keys()] } : settings()
   }
 
-  function refuse({ body, namespace, dryRun }: Reviewed, outcome: Outcome, code: number, message: string, word: string): AdmissionResponse {
+  function refuse({ body, namespace, dryRun }: Reviewed, outcome: Outcome, code: number, message: string, word: (typeof OUTCOMES)[number]): AdmissionResponse {
     count(word)
     log.warn('pod refused', { namespace, reason: message, code, dryRun })
     const about = 'original' in outcome ? ownerOf(outcome.original, namespace) : undefined

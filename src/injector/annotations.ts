@@ -4,7 +4,7 @@ import {
 } from './names.ts'
 import { isRefusal, refuse, type Pod, type Refusal } from './pod.ts'
 import { parseQuantity } from './quantity.ts'
-import { INTERCEPTIONS, type InjectorSettings, type Interception } from './settings.ts'
+import { INTERCEPTIONS, overLimit, type InjectorSettings, type Interception } from './settings.ts'
 
 /** A pod's choices, defaults filled in. */
 export interface Choices {
@@ -118,12 +118,9 @@ function readResources(annotations: Readonly<Record<string, string>>, settings: 
     if (!((parseQuantity(value) ?? 0) > 0)) return refuse(`Annotation ${key} is ${quote(value)}; write a quantity such as ${name === 'cpu' ? '"100m" or "0.5"' : '"64Mi"'}.`)
     resources[kind][name] = value
   }
-  for (const name of ['cpu', 'memory'] as const) {
-    const [request, limit] = [resources.requests[name], resources.limits[name]]
-    if (parseQuantity(request)! <= parseQuantity(limit)!) continue
-    return refuse(`The sidecar's ${name} request ${request} is more than its limit ${limit}. Set sidegate.dev/${name}-request and sidegate.dev/${name}-limit together.`)
-  }
-  return resources
+  const name = overLimit(resources)
+  if (name === undefined) return resources
+  return refuse(`The sidecar's ${name} request ${resources.requests[name]} is more than its limit ${resources.limits[name]}. Set sidegate.dev/${name}-request and sidegate.dev/${name}-limit together.`)
 }
 
 /** Edit distance, for "did you mean"; words longer than any of ours are not looked at. */

@@ -63,7 +63,7 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
     env: [{ name: 'SIDEGATE_POD_IPS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIPs' } } }],
     ports: [{ containerPort: HEALTH_PORT, name: 'sidegate-health', protocol: 'TCP' }],
     // Pod-level resources bound the sum of all containers: ours must not claim a part of what the user sized for the app alone.
-    resources: spec.resources ? {} : { limits: { ...choices.resources.limits }, requests: { ...choices.resources.requests } },
+    resources: spec.resources ? {} : ownResources(choices),
     // Started means listening; it never waits for an issuer, or an outage there would stop every pod here.
     startupProbe: probe('/startupz', 1, 60),
     livenessProbe: probe('/livez', 10, 3),
@@ -74,6 +74,10 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
     volumeMounts: [{ mountPath: CONFIG_DIRECTORY, name: CONFIG_VOLUME, readOnly: true }],
     ...(native ? { restartPolicy: 'Always' } : regularLife(spec)),
   }
+}
+
+function ownResources({ resources: { requests, limits: { cpu, memory } } }: Choices): Record<string, unknown> {
+  return { limits: { ...(cpu !== null && { cpu }), memory }, requests: { ...requests } }
 }
 
 /**

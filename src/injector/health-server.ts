@@ -10,7 +10,7 @@ export interface HealthServer {
 }
 
 // One table has the metrics of both programs, and its counters begin at 0 without being asked: those of the sidecar say nothing here.
-const OURS = /^(?:# (?:HELP|TYPE) )?(?:sidegate_(?:admission|source|reconcile|namespaces|certificate|ready|log_dropped)|process_|nodejs_)/
+const OURS = /^(?:# (?:HELP|TYPE) )?(?:sidegate_(?:admission|source|reconcile|namespaces|certificate|build|ready|log_dropped)|process_|nodejs_)/
 
 /** The controller's part of the page. */
 function page(metrics: Metrics): string {

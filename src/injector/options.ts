@@ -84,6 +84,15 @@ export class OptionsError extends Error {
   }
 }
 
+const FLAGS = '--config FILE, --kubeconfig FILE, --check, --help'
+
+export const HELP = `usage: controller [--config FILE] [--kubeconfig FILE] [--check]
+
+  --config       the controller's file, YAML or JSON (docs/controller.md); default /etc/sidegate/controller.json
+  --kubeconfig   reach the API server by this file; default: as the pod's service account
+  --check        validate the file and exit
+  --help         this text`
+
 function parseFlags(argv: readonly string[]) {
   try {
     return parseArgs({
@@ -92,10 +101,11 @@ function parseFlags(argv: readonly string[]) {
         config: { type: 'string', default: '/etc/sidegate/controller.json' },
         kubeconfig: { type: 'string' },
         check: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
       },
     }).values
   } catch (error) {
-    throw new OptionsError([`${(error as Error).message} Known flags: --config FILE, --kubeconfig FILE, --check.`])
+    throw new OptionsError([`${(error as Error).message.replace(/\.?$/, '.')} Known flags: ${FLAGS}.`])
   }
 }
 

@@ -10,7 +10,19 @@ export type Interception = (typeof INTERCEPTIONS)[number]
 
 const text = v.pipe(v.string(), v.nonEmpty('must not be empty'))
 const quantity = v.pipe(v.string(), v.check((value) => parseQuantity(value) !== undefined, 'write a quantity such as 100m, 0.5 or 64Mi'))
-const amounts = (cpu: string, memory: string) => v.optional(v.strictObject({ cpu: v.optional(quantity, cpu), memory: v.optional(quantity, memory) }), {})
+const requests = v.optional(v.strictObject({ cpu: v.optional(quantity, '50m'), memory: v.optional(quantity, '96Mi') }), {})
+/** Without a memory limit the sidecar would not know how much it may keep; without a CPU limit it only gets what nobody else wants. */
+const limits = v.optional(v.strictObject({ cpu: v.optional(v.nullable(quantity), '1'), memory: v.optional(quantity, '256Mi') }), {})
+
+interface Resources {
+  readonly requests: { readonly cpu: string; readonly memory: string }
+  readonly limits: { readonly cpu: string | null; readonly memory: string }
+}
+
+/** @returns the first of `cpu` and `memory` of which more is requested than the limit allows: no API server takes such a container */
+export function overLimit({ requests: wanted, limits: most }: Resources): 'cpu' | 'memory' | undefined {
+  return (['cpu', 'memory'] as const).find((name) => parseQuantity(wanted[name])! > (most[name] === null ? Infinity : parseQuantity(most[name])!))
+}
 
 export const injectorSettingsSchema = v.strictObject({
   /** Image of the sidecar, best by digest. */
@@ -18,7 +30,11 @@ export const injectorSettingsSchema = v.strictObject({
   imagePullPolicy: v.optional(v.picklist(['Always', 'IfNotPresent', 'Never']), 'IfNotPresent'),
   /** Names of Secrets in the pod's namespace; added to the pod's own. */
   imagePullSecrets: v.optional(v.array(text), []),
-  resources: v.optional(v.strictObject({ requests: amounts('50m', '96Mi'), limits: amounts('1', '256Mi') }), {}),
+  /** A CPU limit of null is none. */
+  resources: v.optional(v.pipe(
+    v.strictObject({ requests, limits }),
+    v.check((resources) => overLimit(resources) === undefined, 'a request is more than its limit: raise limits.cpu or limits.memory, or lower the request'),
+  ), {}),
   /** Whether the sidecar is an init container with restartPolicy Always: right where the API server is 1.32 or newer. */
   nativeSidecar: v.optional(v.boolean(), true),
   /** How the image starts the sidecar. Empty: by its own entry point. */

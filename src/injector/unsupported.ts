@@ -20,7 +20,7 @@ export function unsupported({ spec }: Pod, { interception }: Choices, settings: 
     return refuse('The pod has Istio\'s sidecar, which uses the same ports 15000, 15001 and 15020. Give the pod one of the two: annotation sidegate.dev/inject: "false" or label sidecar.istio.io/inject: "false".')
   }
   if (interception === 'redirect' && settings.redirect.image === null) {
-    return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have sidecar.redirect.image set.`)
+    return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have the chart's value sidecar.redirect.allowed set to true.`)
   }
   return undefined
 }

@@ -30,6 +30,8 @@ interface ReloadOptions {
   readonly interval?: number
 }
 
+const RESULTS = ['applied', 'refused', 'unchanged'] as const
+
 /** A file that is being written is not judged half-way: it must not change for this long before it is read. Milliseconds. */
 const SETTLE = 100
 
@@ -42,7 +44,9 @@ export function reloadOnChange(file: ConfigFile, inForce: Checked, sidecar: Pick
   let applied = JSON.stringify(inForce.config)
   let latest: FileContent | undefined
   let settling: NodeJS.Timeout | undefined
-  const counted = (result: 'applied' | 'refused' | 'unchanged') => { metrics.series('sidegate_config_reload_total', result).value++ }
+  // All from the start: an increase from nothing to 1 is none to Prometheus.
+  for (const result of RESULTS) metrics.series('sidegate_config_reload_total', result)
+  const counted = (result: (typeof RESULTS)[number]) => { metrics.series('sidegate_config_reload_total', result).value++ }
 
   function refuse(problems: readonly string[]): void {
     counted('refused')

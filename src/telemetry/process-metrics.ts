@@ -1,12 +1,14 @@
 /** Metrics about the process itself, read when somebody scrapes. */
 import { readdirSync } from 'node:fs'
+import { VERSION } from '../lib/version.ts'
 import type { Metrics } from './metrics.ts'
 
 /**
- * Adds the process_ and nodejs_ metrics.
+ * Adds the process_ and nodejs_ metrics, and which versions run.
  * @returns a function that removes them
  */
 export function collectProcess(metrics: Metrics): () => void {
+  metrics.series('sidegate_build_info', VERSION, process.version).value = 1
   metrics.series('process_start_time_seconds').value = Math.round(Date.now() / 1000 - process.uptime())
   // Since the start of the process at first. `performance` is not touched before somebody scrapes: that loads all of node:perf_hooks.
   let last: ReturnType<typeof performance.eventLoopUtilization> | undefined

@@ -57,6 +57,9 @@ export const GOOD: Readonly<Record<string, object>> = {
   'foreign service account, no roles': { controller: { serviceAccount: { create: false, name: 'someone' }, rbac: false } },
   'labels everywhere, no tests': { commonLabels: { 'example.com/owner': 'platform', cost: '12' }, tests: { enabled: false }, sidecar: { labels: { mesh: 'none' } } },
   'sidecar settings': { sidecar: { native: 'never', runAsUser: null, redirect: { allowed: false }, resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '500m', memory: '1Gi' } } } },
+  'no CPU limit': { sidecar: { resources: { limits: { cpu: null } } } },
+  'redirect for all': { sidecar: { interception: 'redirect' } },
+  'requests as large as the limits, in another spelling': { sidecar: { resources: { requests: { cpu: '1000m', memory: '262144Ki' } } } },
   'strings that YAML could misread': { issuers: [{ ...issuer, name: 'yes', audiences: ['0x10', 'null', '1e3', "o'clock: #x"] }], commonLabels: { on: 'true' } },
 }
 
@@ -82,5 +85,14 @@ export const BAD: Readonly<Record<string, readonly [object, RegExp]>> = {
   'certificates provided by nobody': [{ webhook: { certificates: { mode: 'provided' } } }, /needs webhook\.certificates\.secret/],
   'a profile with an issuer that is not there': [{ issuers: [issuer], profiles: { default: { issuers: ['corb'] } } }, /names "corb", but there is no such issuer; known: corp/],
   'two issuers of one name': [{ issuers: [issuer, issuer] }, /two issuers are named "corp"/],
+  'a memory request above the limit': [{ sidecar: { resources: { requests: { memory: '1Gi' } } } }, /requests\.memory 1Gi is more than sidecar\.resources\.limits\.memory 256Mi/],
+  'a quarter of a byte of memory': [{ sidecar: { resources: { limits: { memory: '256m' } } } }, /more than sidecar\.resources\.limits\.memory 256m/],
+  'an authority that ends too soon': [{ webhook: { certificates: { caValidity: '3d' } } }, /at least three times leafValidity 24h and overlap 1h/],
+  'certificates that never live': [{ webhook: { certificates: { leafValidity: '0s' } } }, /leafValidity/],
+  'a label of the chart\'s own': [{ commonLabels: { 'app.kubernetes.io/name': 'x' } }, /commonLabels has app\.kubernetes\.io\/name, which the chart sets itself/],
+  'a label of the chart\'s own on its pods': [{ controller: { podLabels: { 'app.kubernetes.io/component': 'x' } } }, /controller\.podLabels has/],
+  'a file of a name that profiles have': [{ files: { 'a.json': '{}' } }, /files has "a\.json", a name that the chart uses itself/],
+  'a namespace that is none': [{ tests: { namespace: 'Bad_Name' } }, /namespace/],
+  'a policy for a namespace that is none': [{ networkPolicy: { mode: 'require', namespaces: ['Bad_Name'] } }, /namespaces/],
   'tests where nothing is injected': [{ tests: { namespace: 'kube-system' } }, /left out of injection/],
 }

@@ -28,7 +28,7 @@ t.test('help names every command, and wrong usage says what to do', (t) => {
   t.equal(status, 0)
   for (const command of ['demo', 'check', 'explain', 'inject', 'audit']) t.match(stdout, new RegExp(`sidegate ${command}`))
   t.match(sidegate([]), { status: 2, stderr: 'sidegate: No command given.\nTry sidegate --help, or sidegate <command> --help.\n' })
-  t.match(sidegate(['chek']), { status: 2, stderr: /Did you mean check\?/ })
+  t.match(sidegate(['chek']), { status: 2, stderr: /There is no command chek\. Did you mean check\?/ })
   t.match(sidegate(['--version']), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ })
   t.end()
 })

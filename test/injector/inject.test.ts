@@ -21,6 +21,17 @@ t.test('the port entry keeps its name and gets the sidecar\'s number; the named 
   t.strictSame(uninject(out.pod), { pod })
 })
 
+t.test('resources: a CPU limit of null is none; a request above its limit is a mistake of the settings', async (t) => {
+  const out = inject(pod, injectorSettings({ image: 'sidegate:dev', resources: { limits: { cpu: null } } }))
+  if (!('pod' in out)) throw new Error(JSON.stringify(out))
+  t.strictSame(out.pod.spec.initContainers?.[0]?.['resources'], { limits: { memory: '256Mi' }, requests: { cpu: '50m', memory: '96Mi' } })
+  t.match(inject(out.pod, injectorSettings({ image: 'sidegate:dev', resources: { limits: { cpu: null } } })), { unchanged: 'already injected' })
+  const limited = inject({ ...pod, metadata: { annotations: { ...pod.metadata.annotations, 'sidegate.dev/cpu-limit': '200m' } } }, injectorSettings({ image: 'sidegate:dev', resources: { limits: { cpu: null } } }))
+  t.match(limited, { choices: { resources: { limits: { cpu: '200m' } } } }, 'a pod may have one all the same')
+  t.throws(() => injectorSettings({ image: 'sidegate:dev', resources: { requests: { memory: '1Gi' } } }), /resources: a request is more than its limit/)
+  t.throws(() => injectorSettings({ image: 'sidegate:dev', resources: { limits: { cpu: '0.01' } } }), /resources: a request is more than its limit/)
+})
+
 t.test('a hook that moves to the sidecar has a path that only the pod\'s spec knows', async (t) => {
   const hooked = {
     ...pod,

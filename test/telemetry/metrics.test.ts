@@ -1,7 +1,8 @@
 import { METRICS, metricsPage } from '../../src/telemetry/metric-table.ts'
 import { MAX_SERIES, createMetrics } from '../../src/telemetry/metrics.ts'
 import { collectProcess } from '../../src/telemetry/process-metrics.ts'
-import { readFileSync } from 'node:fs'
+import { VERSION } from '../../src/lib/version.ts'
+import { readFileSync, readdirSync } from 'node:fs'
 import t from 'tap'
 
 t.test('counters, gauges and histograms in the text format', (t) => {
@@ -51,12 +52,22 @@ t.test('gauges are collected at the scrape, until they are no more', (t) => {
 t.test('the process metrics read this process', (t) => {
   const metrics = createMetrics()
   const stop = collectProcess(metrics)
+  t.ok(metrics.render().split('\n').includes(`sidegate_build_info{version="${VERSION}",node="${process.version}"} 1`))
   const value = (name: string) => Number(new RegExp(`^${name} (.+)$`, 'm').exec(metrics.render())?.[1])
   t.ok(value('process_resident_memory_bytes') > 10e6)
   t.ok(value('process_open_fds') > 2)
   t.ok(value('process_cpu_seconds_total') > 0)
   t.ok(Math.abs(value('process_start_time_seconds') - Date.now() / 1000) < 600)
   stop()
+  t.end()
+})
+
+t.test('every metric of the table is one that some code sets', (t) => {
+  const source = new URL('../../src/', import.meta.url)
+  const code = readdirSync(source, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('metric-table.ts'))
+    .map((name) => readFileSync(new URL(name, source), 'utf8')).join('\n')
+  for (const name of Object.keys(METRICS)) t.ok(code.includes(`'${name}'`), name)
   t.end()
 })
 

@@ -106,6 +106,8 @@ seccompProfile:
   "labels" $values.sidecar.labels
   "runAsUser" $values.sidecar.runAsUser -}}
 {{- if ne $values.sidecar.native "auto" -}}{{- $_ := set $sidecar "nativeSidecar" (eq $values.sidecar.native "always") -}}{{- end -}}
+{{- /* A value set to null is gone by now: no CPU limit has to be said. */ -}}
+{{- if not (hasKey $values.sidecar.resources.limits "cpu") -}}{{- $_ := set $sidecar "resources" (dict "requests" $values.sidecar.resources.requests "limits" (merge (dict "cpu" nil) $values.sidecar.resources.limits)) -}}{{- end -}}
 {{- if not $values.sidecar.redirect.allowed -}}{{- $_ := set $sidecar "redirect" (dict "image" nil) -}}{{- end -}}
 {{- $config := dict
   "namespace" .Release.Namespace
@@ -115,6 +117,7 @@ seccompProfile:
   "networkPolicy" (dict "mode" (include "sidegate.networkPolicyMode" .) "from" $values.networkPolicy.from "healthFrom" $values.networkPolicy.healthFrom "egress" $values.networkPolicy.egress)
   "cleanup" (dict "after" $values.controller.cleanupAfter)
   "admission" (dict "deadline" (printf "%dms" (sub (mul 1000 (int $values.webhook.timeoutSeconds)) (ternary 2000 500 (gt (int $values.webhook.timeoutSeconds) 2)))))
+  "owners" (dict "clusterRole" (include "sidegate.controller" .) "serviceAccount" (include "sidegate.serviceAccount" .))
   "events" $values.controller.events
   "log" (dict "level" $values.controller.logLevel)
   "sidecar" $sidecar -}}
@@ -124,6 +127,18 @@ seccompProfile:
 {{- $_ := set $config "certificates" (dict "mode" $certificates.mode "directory" "/etc/sidegate-tls") -}}
 {{- end -}}
 {{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* A duration in milliseconds. */}}
+{{- define "sidegate.milliseconds" -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000) (regexFind "[a-z]+$" .) | default 0) -}}
+{{- end -}}
+
+{{/* A quantity as a number, in cores or bytes, to be compared. */}}
+{{- define "sidegate.amount" -}}
+{{- $unit := regexFind "(m|k|M|G|T|Ki|Mi|Gi|Ti)$" . -}}
+{{- $factors := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- mulf (trimSuffix $unit . | float64) (get $factors $unit | default 1.0) -}}
 {{- end -}}
 
 {{/* Combinations that cannot work or would leave a hole: refused with the reason. */}}
@@ -153,6 +168,28 @@ seccompProfile:
 {{- end -}}
 {{- if and (eq $values.webhook.certificates.mode "provided") (not $values.webhook.certificates.secret) -}}
 {{- fail "sidegate: webhook.certificates.mode provided needs webhook.certificates.secret: the Secret with tls.crt, tls.key and ca.crt." -}}
+{{- end -}}
+{{- $certificates := $values.webhook.certificates -}}
+{{- if eq $certificates.mode "self" -}}
+{{- $together := add (include "sidegate.milliseconds" $certificates.leafValidity | int64) (include "sidegate.milliseconds" $certificates.overlap | int64) -}}
+{{- if lt (include "sidegate.milliseconds" $certificates.caValidity | int64) (mul 3 $together) -}}
+{{- fail (printf "sidegate: webhook.certificates.caValidity %s must be at least three times leafValidity %s and overlap %s together, so that the next authority is trusted before the old one ends." $certificates.caValidity $certificates.leafValidity $certificates.overlap) -}}
+{{- end -}}
+{{- end -}}
+{{- $resources := $values.sidecar.resources -}}
+{{- range $name, $request := $resources.requests -}}
+{{- $limit := get $resources.limits $name -}}
+{{- if and $limit (gt (include "sidegate.amount" $request | float64) (include "sidegate.amount" $limit | float64)) -}}
+{{- fail (printf "sidegate: sidecar.resources.requests.%s %s is more than sidecar.resources.limits.%s %s: no pod could have the sidecar. Raise the limit or lower the request." $name $request $name $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- range $where, $labels := dict "commonLabels" $values.commonLabels "controller.podLabels" $values.controller.podLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io|helm\\.sh)/" $label -}}{{- fail (printf "sidegate: %s has %s, which the chart sets itself. Use another label." $where $label) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := $values.files -}}
+{{- if or (hasSuffix ".json" $name) (has $name (list "issuers" "profiles" "." "..")) -}}{{- fail (printf "sidegate: files has %q, a name that the chart uses itself (issuers, profiles, and all that end in .json). Use another name." $name) -}}{{- end -}}
 {{- end -}}
 {{- if has $values.tests.namespace (concat (list "kube-system" .Release.Namespace) $values.webhook.excludedNamespaces) -}}
 {{- fail (printf "sidegate: tests.namespace %s is left out of injection; the test's app must be in a namespace that is not." $values.tests.namespace) -}}
