@@ -55,7 +55,10 @@ async function request(url: URL, options: FetchOptions): Promise<IncomingMessage
   return new Promise((resolve, reject) => {
     const arrived = (response: IncomingMessage): void => { resolve(response.on('error', reject)) }
     // Listening for good: an error event that nobody hears ends the process, and a broken connection may say so twice.
-    get(url, { ...common, ...trust, agent }, arrived).on('error', reject)
+    get(url, { ...common, ...trust, agent }, arrived).on('error', reject).on('upgrade', (_, socket) => {
+      socket.destroy()
+      reject(new FetchError('status 101: the issuer switches to another protocol, which was not asked for', 101))
+    })
   })
 }
 
@@ -88,15 +91,27 @@ function decode(body: Buffer, encoding: string, maxBytes: number): Buffer {
  */
 export async function fetchDocument(url: URL, options: FetchOptions): Promise<FetchedDocument> {
   try {
-    const response = await request(url, options)
-    try {
-      return await readDocument(response, options.maxBytes)
-    } finally {
-      response.destroy()
-    }
+    return await Promise.race([receive(url, options), ended(options.deadline)])
   } catch (error) {
     throw explain(error as Error, url, options.deadline)
   }
+}
+
+async function receive(url: URL, options: FetchOptions): Promise<FetchedDocument> {
+  const response = await request(url, options)
+  try {
+    return await readDocument(response, options.maxBytes)
+  } finally {
+    response.destroy()
+  }
+}
+
+/** Rejects at the deadline, which the client was told, too: requests wait for this, so that it ends is not left to the client alone (attack J15). */
+function ended(deadline: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (deadline.aborted) reject(deadline.reason as Error)
+    deadline.addEventListener('abort', () => { reject(deadline.reason as Error) }, { once: true })
+  })
 }
 
 async function readDocument(response: IncomingMessage, maxBytes: number): Promise<FetchedDocument> {

@@ -55,6 +55,8 @@ const FAULTS = {
   /** 8 MiB in 8 KiB. */
   gzipBomb: (_, response) => { response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(8 * MEBI, 0x20))) },
   brotli: (_, response) => { response.writeHead(200, { ...json, 'content-encoding': 'br' }).end(Buffer.from([0x8b, 0x00])) },
+  /** Switches to a protocol that nobody asked for, and says no more. */
+  upgrade: (request) => { request.socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n') },
   otherIssuer: (_, response) => { response.writeHead(200, json).end(JSON.stringify({ issuer: 'https://other.example', jwks_uri: 'https://other.example/jwks' })) },
 } satisfies Record<string, Answer>
 

@@ -67,6 +67,7 @@ const FAULTS: Record<Fault, RegExp> = {
   huge: /more than 262144 bytes/,
   gzipBomb: /more than 262144 bytes after decompression/,
   brotli: /content-encoding "br" was not asked for/,
+  upgrade: /status 101/,
 }
 
 t.test('J2 J5 J7 whatever a failing issuer does, the old keys stay, for keys.maxAge and no longer', async (t) => {
@@ -122,6 +123,23 @@ t.test('J2 the issuer is down at the start, comes, goes and comes again', async 
   await issuer.stop()
   clock.advance(10 * MINUTE)
   t.equal(await bench.judge(token), 'passed', 'down again: the keys stay')
+})
+
+t.test('J15 one 101 from the issuer ends nothing: tokens that wait are answered, and the next fetch goes out', async (t) => {
+  const issuer = await startFaultyIssuer({ algorithms: ['ES256'] })
+  t.teardown(() => issuer.close())
+  const clock = fakeClock()
+  const bench = openBench([configFor(issuer, t.testdir(), {}, { discovery: true, refresh: '5m', cooldown: '30s' })], { clock })
+  t.teardown(() => { bench.close() })
+  await until(() => bench.keySets.get('corp')!.status().usable, 'keys')
+  await issuer.rotate()
+  issuer.fail('upgrade')
+  const fresh = await issuer.sign({ exp: Math.floor(clock.now() / 1000) + 100_000 })
+  t.equal(await bench.judge(fresh), 'key_unknown', 'answered, without the key')
+  t.match(bench.keySets.get('corp')!.status().lastError, /status 101/)
+  issuer.fail(undefined)
+  clock.advance(31_000)
+  t.equal(await bench.judge(fresh), 'passed', 'the new key')
 })
 
 t.test('J2 one issuer hangs; tokens of the other never wait', async (t) => {
