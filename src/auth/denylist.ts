@@ -3,6 +3,7 @@ import { denylistSchema } from '../config/schema.ts'
 import type { DenylistConfig } from '../config/schema.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
+import { membersOf, membersWritten, parseJson } from '../lib/json.ts'
 import { createStringSet, type StringSet } from '../lib/string-set.ts'
 import type { Log } from '../telemetry/log.ts'
 import { deny } from '../telemetry/reason.ts'
@@ -81,7 +82,11 @@ function compile(lists: readonly DenylistConfig[]): Entries {
 
 /** Reads the file's text. YAML is loaded only for a file that is not JSON. */
 async function parseText(text: string): Promise<unknown> {
-  if (/^\s*\{/.test(text)) return JSON.parse(text) as unknown
+  if (/^\s*\{/.test(text)) {
+    const value = parseJson(text)
+    if (membersWritten(text) !== membersOf(value)) throw new Error('a field is there twice')
+    return value
+  }
   const { parse } = await import('yaml')
   return parse(text, { logLevel: 'error' }) as unknown
 }
@@ -94,7 +99,9 @@ async function parseFile(path: string, text: string): Promise<DenylistConfig> {
   } catch (error) {
     throw new Error(`the deny-list ${path} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error })
   }
-  const [rest, lists] = takeLists(document ?? {})
+  // What was emptied by a full disk, or is not written yet, lifts no revocation.
+  if (document === null || document === undefined) throw new Error(`the deny-list ${path} is empty; for a list without entries write {}`)
+  const [rest, lists] = takeLists(document)
   const { success, issues, output } = v.safeParse(denylistSchema, rest)
   if (!success) {
     const problems = issues.slice(0, 10).map((issue) => `${v.getDotPath(issue) ?? '(top)'}: ${issue.message}`)

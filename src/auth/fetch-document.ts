@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { builtin } from '../lib/builtin.ts'
+import { parseJson } from '../lib/json.ts'
 
 /** How to fetch from an issuer. */
 export interface FetchOptions {
@@ -121,7 +122,7 @@ async function readDocument(response: IncomingMessage, maxBytes: number): Promis
   const raw = await readBody(response, maxBytes)
   const body = decode(raw, response.headers['content-encoding']?.trim().toLowerCase() || 'identity', maxBytes)
   try {
-    return { body: JSON.parse(body.toString('utf8')) as unknown, maxAgeMs: freshness(response.headers['cache-control']) }
+    return { body: parseJson(body.toString('utf8')), maxAgeMs: freshness(response.headers['cache-control']) }
   } catch {
     throw new FetchError('the answer is not JSON')
   }

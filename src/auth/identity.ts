@@ -77,9 +77,13 @@ const ENCODERS: Record<IdentityHeaderConfig['encoding'], Encoder> = { plain: enc
  */
 const PLAIN = /^(?:[!-~](?:[ -~]*[!-~])?)?$/
 
+/** Whether a number is the one in the token: of two integers beyond 2^53, JSON's parser makes one (attack H21). */
+const isExact = (value: number): boolean => Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value))
+
 /** One text, number or boolean, as it is. */
 function encodePlain(value: unknown): string | undefined {
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number') return isExact(value) ? String(value) : undefined
+  if (typeof value === 'boolean') return String(value)
   return typeof value === 'string' && PLAIN.test(value) ? value : undefined
 }
 
@@ -104,10 +108,15 @@ function encodeBase64url(value: unknown): string | undefined {
   return json === undefined ? undefined : Buffer.from(json).toString('base64url')
 }
 
-/** Undefined for what nests too deep for the serialiser. */
+/** Undefined for what nests too deep for the serialiser, or holds a number that is not the token's. */
 function toJson(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value)
+    let exact = true
+    const json = JSON.stringify(value, (_, item: unknown) => {
+      if (typeof item === 'number' && !isExact(item)) exact = false
+      return item
+    })
+    return exact ? json : undefined
   } catch {
     return undefined
   }

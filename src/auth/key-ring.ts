@@ -8,6 +8,7 @@ export interface KeyRing {
   knows(kid: string): boolean
   has(key: VerificationKey): boolean
   readonly size: number
+  readonly keys: readonly VerificationKey[]
   /**
    * Puts another set in force. A key that is in both keeps its object, and with it every cached verdict.
    * @returns whether any key came or went
@@ -38,6 +39,7 @@ export function createKeyRing(ignoresKid = false): KeyRing {
     knows: (kid) => kids.has(kid),
     has: (key) => members.has(key),
     get size() { return members.size },
+    get keys() { return [...members] },
     replace(keys) {
       const next = new Map(keys.map((key) => [key.fingerprint, current.get(key.fingerprint) ?? key]))
       const changed = next.size !== current.size || [...next.keys()].some((fingerprint) => !current.has(fingerprint))

@@ -1,6 +1,7 @@
 import type { IssuerConfig } from '../config/schema.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Clock } from '../lib/clock.ts'
+import { parseJson } from '../lib/json.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -46,6 +47,8 @@ export interface KeySet {
   doubt(): void
   /** Whether a key found before is still in the set, and the set still usable. */
   holds(key: VerificationKey): boolean
+  /** What is in force, and since when it was loaded (monotonic milliseconds), for a set that follows this one. */
+  holdings(): { readonly keys: readonly VerificationKey[], readonly loadedAt: number | undefined }
   status(): KeySetStatus
   /** Stops refreshing and watching. What is in force stays in force for those who still hold the set. */
   close(): void
@@ -66,14 +69,24 @@ export function keySetIdentity({ issuer, keys }: IssuerConfig): string {
 }
 
 /**
+ * Identifies where fetched keys come from and who vouches for it: when the rest of `keys` changes (how often, how long, how many), the keys at hand are as good as before.
+ * @returns undefined for keys that are not fetched; those are at hand at once
+ */
+export function keySetOrigin({ issuer, keys: { discovery, jwksUri, allowHttp, allowedHosts, caFile, bearerTokenFile } }: IssuerConfig): string | undefined {
+  return discovery || jwksUri !== undefined ? JSON.stringify([issuer, discovery, jwksUri, allowHttp, allowedHosts, caFile, bearerTokenFile]) : undefined
+}
+
+/**
  * Opens an issuer's keys, from wherever its configuration says. Returns at once; keys that come over the network or from a file may come later.
+ * @param previous a key set of the same {@link keySetOrigin}, whose keys go on until they are fetched anew
  * @throws Error with one sentence when the configuration itself is wrong: a URL that may not be used, inline keys of which none is usable
  */
-export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet {
+export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}, previous?: KeySet): KeySet {
   const { clock = systemClock, random = Math.random, log } = deps
   const { keys: source } = config
   const ring = createKeyRing(source.secretFile !== undefined)
-  let loadedAt: number | undefined
+  let loadedAt = previous?.holdings().loadedAt
+  if (previous !== undefined) ring.replace(previous.holdings().keys)
   let skipped: readonly string[] = []
   let lastError: string | undefined
   let loads = 0
@@ -125,6 +138,7 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     },
     doubt,
     holds: (key) => ring.has(key) && usable(),
+    holdings: () => ({ keys: ring.keys, loadedAt }),
     status: () => ({
       keys: ring.size,
       skipped,
@@ -148,7 +162,7 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
     if (path !== undefined) {
       const read = source.file === undefined
         ? (text: string): ParsedJwks => ({ keys: [importSecret(text)], skipped: [] })
-        : (text: string): ParsedJwks => parseJwks(parseJson(text), source.maxKeys)
+        : (text: string): ParsedJwks => parseJwks(parseFile(text), source.maxKeys)
       return { demand: nothing, doubt: nothing, close: watchFile(path, take(read), { maxBytes: source.maxBytes }) }
     }
     const fetchKeys = compileFetchKeys(config)
@@ -179,9 +193,9 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}): KeySet 
   }
 }
 
-function parseJson(text: string): unknown {
+function parseFile(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     throw new Error('the file is not JSON')
   }

@@ -1,5 +1,6 @@
 /** Text to data: JSON, for which nothing is loaded, or YAML 1.2. Duplicate keys are refused in both: which one holds would be anyone's guess. */
 import type { Document, LineCounter } from 'yaml'
+import { membersOf, membersWritten, parseJson } from '../lib/json.ts'
 import type { ConfigPath, Problem } from './problem.ts'
 
 /** Finds the line (from 1) of a value, or of the nearest thing around it that has one. */
@@ -16,27 +17,20 @@ export const MAX_TEXT = 2 * 1024 ** 2
  */
 export async function parseText(text: string): Promise<ParsedText> {
   if (text.length > MAX_TEXT) return { problems: [{ path: [], message: `has ${text.length} characters, more than the ${MAX_TEXT} allowed` }] }
-  const json = parseJson(text)
+  const json = readJson(text)
   return json ? { value: json.value, isJson: true, locate: async () => (await parseYaml(text)).locate } : fromYaml(await parseYaml(text))
 }
 
 /** The value of a JSON object without duplicate keys; undefined for all else, which the YAML parser then reads or explains. */
-function parseJson(text: string): { readonly value: unknown } | undefined {
+function readJson(text: string): { readonly value: unknown } | undefined {
   if (!/^\s*\{/.test(text)) return undefined
   try {
-    const value: unknown = JSON.parse(text)
-    // JSON.parse keeps the last of two equal keys. The text then has more keys than the value.
-    const written = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '').match(/:/g)?.length ?? 0
-    return written === countKeys(value) ? { value } : undefined
+    const value = parseJson(text)
+    // A parser keeps the last of two equal keys. The text then has more keys than the value.
+    return membersWritten(text) === membersOf(value) ? { value } : undefined
   } catch {
     return undefined
   }
-}
-
-function countKeys(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0
-  const own = Array.isArray(value) ? 0 : Object.keys(value).length
-  return Object.values(value).reduce<number>((sum, item) => sum + countKeys(item), own)
 }
 
 interface Yaml {

@@ -92,10 +92,10 @@ const foldsToAscii = (character: string) => /[a-z]/i.test(character.toLowerCase(
 
 /**
  * The form of a decoded path in which `paths: { caseSensitive: false }` compares: lower case, by way of upper case, which makes one of
- * letters that have two lower cases (the Greek sigma).
+ * letters that have two lower cases. The Greek sigma has another one at the end of a word: it is folded as well, since where a word ends depends on what is cut off.
  * @returns the folded path, or `ambiguous_path` for a character that some case folding turns into an ASCII letter (`K` U+212A, `ſ`, `ı`, `ß`)
  */
 export function foldPathCase(decoded: string): string | Denial {
   const risky = decoded.match(/[^\x20-\x7e]/gu)?.some(foldsToAscii)
-  return risky ? deny('ambiguous_path', 'a character that becomes an ASCII letter when case is folded') : decoded.toUpperCase().toLowerCase()
+  return risky ? deny('ambiguous_path', 'a character that becomes an ASCII letter when case is folded') : decoded.toUpperCase().toLowerCase().replaceAll('ς', 'σ')
 }

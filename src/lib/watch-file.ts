@@ -14,6 +14,9 @@ export interface WatchOptions {
   readonly maxBytes?: number
 }
 
+/** A file that changes from each look to the next is read all the same, after so many. */
+const RESTLESS = 3
+
 /** Where the path leads now, through every symlink. */
 function inspect(path: string): BigIntStats | Error {
   try {
@@ -63,22 +66,28 @@ function decode(bytes: Buffer): string {
  * look costs microseconds, follows Kubernetes' `..data` swap and a file that comes and goes without special cases, and still works
  * where inotify instances have run out, as they do on busy nodes.
  * @param path the file
- * @param listener called at once with what is there, then with each different content; a half-written file may be seen, followed by the whole
+ * @param listener called at once with what is there, then with each different content that has stayed the same for an interval (or would not stay so for three), so that a file is not
+ *   read while it is written
  * @returns stops watching
  */
 export function watchFile(path: string, listener: (content: FileContent) => void, options: WatchOptions = {}): () => void {
   const { interval = 250, maxBytes = 64 * 1024 ** 2 } = options
   let seen: string | undefined
   let told: string | undefined
-  let settled = true
+  /** Looks since the last change. */
+  let steady = 0
+  /** Looks in a row that saw a change. */
+  let changing = 0
 
   const look = (): void => {
     const at = inspect(path)
     const print = fingerprint(at)
-    // A write within the kernel's timestamp tick of our read leaves the fingerprint as it was: after a change, read once more.
-    if (print === seen && settled) return
-    settled = print === seen
+    steady = print === seen ? steady + 1 : 0
+    changing = print === seen ? 0 : changing + 1
     seen = print
+    // Read once more than needed: a write within the kernel's timestamp tick of our read leaves the fingerprint as it was.
+    if (told !== undefined && (steady > 2 || (changing > 0 && changing < RESTLESS))) return
+    changing = 0
     const [content, digest] = read(path, at, maxBytes)
     if (digest === told) return
     told = digest

@@ -1,7 +1,7 @@
 /** What a rule demands of a verified token: issuers, scopes, roles, claims, tenant. */
 import type { Principal } from '../auth/types.ts'
 import type { RequirementConfig } from '../config/schema.ts'
-import { compileNames } from '../http/header-names.ts'
+import { compileNames, isName } from '../http/header-names.ts'
 import { deny, type Denial } from '../telemetry/reason.ts'
 import { claimName, compileClaim } from './claims.ts'
 import { compileHostLabel } from '../http/host-pattern.ts'
@@ -97,12 +97,16 @@ function hostTenant(pattern: string): TenantPlace {
   }
 }
 
-/** Counts every spelling that an app might fold into this header: a second one would make it unclear which the app reads. */
+/**
+ * Counts every spelling that an app might fold into this header: a second one would make it unclear which the app reads. The one there is must be
+ * spelt as configured, or an app that folds nothing reads none.
+ */
 function headerTenant(header: string): TenantPlace {
   const isHeader = compileNames([header])
+  const name = header.toLowerCase()
   return (tenants, { headers }) => {
-    const values = headers.filter((_, i) => i % 2 === 1 && isHeader(headers[i - 1]!))
-    return values.length === 1 && tenants.includes(values[0]!)
+    const found = headers.flatMap((each, i) => i % 2 === 0 && isHeader(each) ? [i] : [])
+    return found.length === 1 && isName(headers[found[0]!]!, name) && tenants.includes(headers[found[0]! + 1]!)
   }
 }
 

@@ -77,8 +77,8 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
     const kept = strip(head, extraction)
     if (isDenial(kept)) return refuse(kept)
 
-    // 3. Match.
-    const request: PolicyRequest = { method: head.method, path: target.decoded, host, headers: head.headers }
+    // 3. Match, by the headers that the app will get: one that `Connection` takes away is not there (attack P24).
+    const request: PolicyRequest = { method: head.method, path: target.decoded, host, headers: kept }
     const rule = rules.match(request)
     if (isDenial(rule)) {
       const unmatched: Matched = { head, target: extraction.target, upgrade, kept, request, rule: undefined }

@@ -32,8 +32,8 @@ interface ReloadOptions {
 
 const RESULTS = ['applied', 'refused', 'unchanged'] as const
 
-/** A file that is being written is not judged half-way: it must not change for this long before it is read. Milliseconds. */
-const SETTLE = 100
+/** What was refused for a reason outside of the file (a deny-list that is not there yet) is tried again. Milliseconds. */
+const RETRY = 5_000
 
 /**
  * Watches the file, through every symlink (Kubernetes swaps `..data`), and applies each change whole.
@@ -43,40 +43,56 @@ const SETTLE = 100
 export function reloadOnChange(file: ConfigFile, inForce: Checked, sidecar: Pick<Sidecar, 'apply'>, { log, metrics, interval = 250 }: ReloadOptions): () => void {
   let applied = JSON.stringify(inForce.config)
   let latest: FileContent | undefined
-  let settling: NodeJS.Timeout | undefined
+  let retry: NodeJS.Timeout | undefined
+  let taking = Promise.resolve()
+  /** The problems of the content at hand. */
+  let told = ''
   // All from the start: an increase from nothing to 1 is none to Prometheus.
   for (const result of RESULTS) metrics.series('sidegate_config_reload_total', result)
   const counted = (result: (typeof RESULTS)[number]) => { metrics.series('sidegate_config_reload_total', result).value++ }
 
   function refuse(problems: readonly string[]): void {
+    const text = problems.join('\n')
+    if (text === told) return // tried again, and nothing new
+    told = text
     counted('refused')
     log.error('configuration refused; the old one stays in force', { file: file.config, problems })
   }
 
   async function take(content: FileContent, isFirst: boolean): Promise<void> {
+    if (content !== latest) return // a newer text overtook this one
     if ('error' in content) return refuse([`${file.config} cannot be read: ${content.error.message}`])
     const checked = await parseConfig(content.text, overlayOf(file))
-    if (content !== latest) return // a newer text overtook this one
     const written = (problems: Checked['problems'] | Checked['warnings']) => problems.map((problem) => formatProblem(problem, file.config))
     if (checked.config === undefined) return refuse(written(checked.problems))
     const next = JSON.stringify(checked.config)
     // The first look sees what the sidecar was started with.
     if (next === applied) return isFirst ? undefined : counted('unchanged')
     const problems = await sidecar.apply(checked.config)
-    if (problems.length > 0) return refuse(problems)
+    if (problems.length > 0) {
+      retry = setTimeout(() => { queue(content) }, RETRY).unref()
+      return refuse(problems)
+    }
     applied = next
     counted('applied')
     log.info('configuration in force', { file: file.config, warnings: written(checked.warnings) })
   }
 
+  /** One after the other: what is compared with is what is in force then. */
+  function queue(content: FileContent, isFirst = false): void {
+    taking = taking.then(() => take(content, isFirst)).catch((error: unknown) => { refuse([(error as Error).message]) })
+  }
+
   const stop = watchFile(file.config, (content) => {
     const isFirst = latest === undefined
     latest = content
-    clearTimeout(settling)
-    settling = setTimeout(() => { void take(content, isFirst) }, isFirst ? 0 : SETTLE).unref()
+    told = ''
+    clearTimeout(retry)
+    queue(content, isFirst)
   }, { interval })
   return () => {
     stop()
-    clearTimeout(settling)
+    clearTimeout(retry)
+    latest = undefined
   }
 }

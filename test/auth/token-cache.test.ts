@@ -127,6 +127,7 @@ function looseKeySet(): KeySet & { replace(keys: VerificationKey[]): void } {
     },
     doubt: () => {},
     holds: (key) => ring.has(key),
+    holdings: () => ({ keys: ring.keys, loadedAt: 0 }),
     status: () => ({ keys: ring.size, skipped: [], usable: true, ageMs: 0, lastError: undefined, loads: 1, failures: 0 }),
     close: () => {},
     replace(keys) { ring.replace(keys) },

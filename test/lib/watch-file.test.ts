@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
@@ -45,6 +45,21 @@ t.test('a file that is not there, comes, goes, is replaced, is too large', async
   rmSync(path)
   mkdirSync(path)
   await told(seen, `error: ${path} is not a regular file`)
+})
+
+t.test('a file that is written in pieces is told as a whole; one that never rests is told all the same', async (t) => {
+  const path = join(t.testdir({ file: 'a' }), 'file')
+  const seen: string[] = []
+  t.teardown(watchFile(path, (content) => { seen.push('text' in content ? content.text : 'error') }, { interval: 100 }))
+  for (const piece of ['one ', 'two ', 'three ', 'four']) {
+    appendFileSync(path, piece)
+    await new Promise((resolve) => { setTimeout(resolve, 5) })
+  }
+  await told(seen, 'aone two three four')
+  t.equal(seen.length, 2, 'nothing in between')
+  const restless = setInterval(() => { appendFileSync(path, '.') }, 10)
+  t.teardown(() => { clearInterval(restless) })
+  await until(() => seen.length > 2, 'told')
 })
 
 t.test('Kubernetes\' swap of ..data, a hundred times: the last one is always seen, and never a mixture', async (t) => {
