@@ -100,7 +100,7 @@ async function parseFile(path: string, text: string): Promise<DenylistConfig> {
     throw new Error(`the deny-list ${path} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`, { cause: error })
   }
   // What was emptied by a full disk, or is not written yet, lifts no revocation.
-  if (document === null || document === undefined) throw new Error(`the deny-list ${path} is empty; for a list without entries write {}`)
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw new Error(`the deny-list ${path} is empty or no object; for a list without entries write {}`)
   const [rest, lists] = takeLists(document)
   const { success, issues, output } = v.safeParse(denylistSchema, rest)
   if (!success) {

@@ -48,6 +48,17 @@ t.test('json: ASCII, whatever is in it', (t) => {
   t.end()
 })
 
+t.test('an integer beyond 2^53 is refused, wherever it stands: JSON.parse made another of it', (t) => {
+  const far = Number('1234567890123456789')
+  for (const encoding of ['plain', 'csv', 'json', 'base64url'] as const) t.strictSame(encoded(encoding, far), REFUSED, encoding)
+  t.strictSame(encoded('csv', ['a', far]), REFUSED)
+  t.strictSame(encoded('json', { a: [{ b: far }] }), REFUSED)
+  t.strictSame(encoded('plain', Infinity), REFUSED)
+  t.equal(encoded('plain', 2 ** 53 - 1), '9007199254740991')
+  t.equal(encoded('plain', 0.5), '0.5')
+  t.end()
+})
+
 t.test('base64url of the JSON in UTF-8, unpadded', (t) => {
   t.equal(encoded('base64url', { n: 'Zoë' }), Buffer.from('{"n":"Zoë"}').toString('base64url'))
   t.equal(encoded('base64url', undefined), undefined)

@@ -75,6 +75,7 @@ const anyTarget = fc.oneof(
 t.test('folding is blind to case, whatever the case the app folds to', (t) => {
   t.equal(foldPathCase('/ΟΔΟΣ'), foldPathCase('/οδοσ'))
   t.equal(foldPathCase('/οδος'), foldPathCase('/οδοσ'))
+  t.equal(foldPathCase('/ΟΔΟΣ.json'), `${foldPathCase('/οδος') as string}.json`, 'wherever the word ends')
   holds(t, 'upper case, lower case and the text itself fold to one', fc.string({ unit: character }), (text) => {
     const forms = [text, text.toLowerCase(), text.toUpperCase(), text.toLowerCase().toUpperCase()].map((form) => foldPathCase(`/${form}`))
     return forms.some(isDenial) || new Set(forms).size === 1

@@ -172,6 +172,14 @@ for (const [name, transport] of transports) {
       t.notMatch(sidecar.app.requests[0]!.raw, /admin/)
     })
 
+    t.test('H21 an integer that is not the token\'s own any more is nobody\'s identity', async (t) => {
+      for (const sub of ['1234567890123456789', '1234567890123456788']) {
+        const id = await sidecar.issuer.sign({ sub: 'x', roles: [(JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(sub)] })
+        await ask('GET /x', id)
+        t.notMatch(sidecar.app.requests.map(({ raw }) => raw).join(), /123456789/)
+      }
+    })
+
     t.test('H16 a 101 is cleaned of what Connection names, and of ours', async (t) => {
       sidecar.app.clear()
       sidecar.app.answer(answers.upgrade('websocket', ['Connection: X-Hop', 'X-Hop: 1', 'X-User-Id: admin', 'Keep-Alive: timeout=5', 'X-App: kept']))

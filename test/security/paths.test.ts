@@ -154,6 +154,11 @@ for (const [name, transport] of transports) {
       await passes(t, sidecar, 'HEAD /healthz')
     })
 
+    t.test('P24 a header that Connection takes away is not there for rules either', async (t) => {
+      await refused(t, sidecar, 'OPTIONS /cors/x', 401, undefined, ['Origin: https://a', 'Access-Control-Request-Method: PUT', 'Connection: close, origin, access-control-request-method'])
+      await refused(t, sidecar, 'OPTIONS /cors/x', 401, undefined, ['Origin: https://a', 'Access-Control-Request-Method: PUT', 'Connection: Origin'])
+    })
+
     t.test('P17 raw NUL, space, tab and line breaks in the target', async (t) => {
       for (const target of ['/public/\x00', '/public/a b', '/public/a\tb', '/public/\x0b', '/public/ HTTP/1.1 ', '/public/\ra']) {
         sidecar.app.clear()

@@ -62,6 +62,23 @@ t.test('each kind of entry, from the configuration', async (t) => {
   t.equal(await everyone.judge(token()), 'passed')
 })
 
+t.test('a file that says nothing, or two things, is no deny-list: the old one stays', async (t) => {
+  const path = join(t.testdir({ 'deny.json': JSON.stringify({ sub: ['mallory'] }) }), 'deny.json')
+  const list = await openDenylist({ file: path }, { interval: 10 })
+  t.teardown(() => { list.close() })
+  const revoking = bench(list)
+  for (const text of ['', ' \n', '# nothing yet\n', 'null', '[]', '{"sub":["mallory"],"sub":["trent"]}', '{"sub":["mallory"],"s\\u0075b":["trent"]}', 'sub: [mallory]\nsub: [trent]\n']) {
+    writeFileSync(path, text)
+    await until(() => list.status().lastError !== undefined, JSON.stringify(text))
+    t.equal(await revoking.judge(token({ sub: 'mallory' })), 'token_revoked', JSON.stringify(text))
+    await t.rejects(openDenylist({ file: path }), /deny-list .*(?:is empty or no object; for a list without entries write \{\}|there twice|unique|is wrong)/, JSON.stringify(text))
+    writeFileSync(path, JSON.stringify({ sub: ['mallory', text] }).replace(',""', ''))
+    await until(() => list.status().lastError === undefined, 'good again')
+  }
+  writeFileSync(path, '{}')
+  await until(() => list.status().entries === 0, 'empty on purpose')
+})
+
 t.test('T7 a malleable or fresh signature, another header, another spelling: still revoked, and the cache is not fooled', async (t) => {
   const claims = { jti: 'leaked', sub: 'bob' }
   const leaked = token(claims)

@@ -330,6 +330,15 @@ t.test('T26 claims named like the prototype are ordinary claims', async (t) => {
   t.equal(({} as Record<string, unknown>).admin, undefined, 'Object.prototype is as it was')
 })
 
+t.test('T27 a stranger\'s token has no say in how the next one is read', async (t) => {
+  const members = (first: string, second: string): string => `{"iss":"${ISS}","aud":"internal-services","exp":${now() + 300},"iat":${now()},"${first}":"admin","${second}":"bob"}`
+  for (let i = 0; i < 3; i++) t.equal(await bench.judge(forge(RS, members('\\\\u0', 'zz'), () => Buffer.alloc(256))), 'signature_invalid')
+  t.equal(await bench.judge(forge(RS, members('\\u0073ub', 'sub'), signRsa)), 'token_malformed', 'two subjects are two, however they are spelt')
+  for (let i = 0; i < 3; i++) await bench.judge(forge(RS, members('https:\\\\/\\\\/corp.example\\\\/ro', 'sub'), () => Buffer.alloc(256)))
+  const { claims } = await bench.principal(forge(RS, members('https:\\/\\/corp.example\\/roles', 'sub'), signRsa))
+  t.equal(claims['https://corp.example/roles'], 'admin')
+})
+
 t.test('required claims and the types of registered ones', async (t) => {
   const strict = openBench([inlineIssuer([rsa], { requiredClaims: ['tenantId', 'constructor'] })])
   t.equal(await strict.judge(withClaims({ tenantId: 'acme' })), 'claim_invalid', 'constructor is not inherited')

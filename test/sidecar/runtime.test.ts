@@ -6,6 +6,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { createLineLimit } from '../../src/telemetry/line-limit.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { startFaultyIssuer, until } from '../helpers/issuer.ts'
 import { metricOf, parsed } from '../helpers/sidecar.ts'
 import t, { type Test } from 'tap'
 
@@ -46,6 +47,23 @@ t.test('a pipeline that throws is a bug and a refusal: nothing passes, in audit 
     await log.flush()
     t.match(lines.find(({ level }) => level === 'error'), { msg: /a bug in the sidecar/, error: /TypeError/ })
   }
+})
+
+t.test('keys go on where only timing and bounds change, as old as they are; another source begins anew', async (t) => {
+  const issuer = await startFaultyIssuer({ algorithms: ['ES256'] })
+  t.teardown(() => issuer.close())
+  const { compile } = await compiled(t)
+  const corp = (keys: object) => ({ issuers: [{ name: 'corp', issuer: issuer.url, audiences: ['a'], keys: { jwksUri: issuer.jwksUri, allowHttp: true, ...keys } }] })
+  const first = await compile(corp({}))
+  await until(() => first.keyStates()['corp']!.usable, 'keys')
+  await issuer.stop()
+  const second = await compile(corp({ cooldown: '20s', refresh: '1m' }), first)
+  t.match(second.keyStates()['corp'], { usable: true, keys: 1 })
+  t.ok(second.keyStates()['corp']!.ageMs! >= first.keyStates()['corp']!.ageMs! - 1)
+  const third = await compile(corp({ maxAge: '1ms' }), second)
+  await until(() => !third.keyStates()['corp']!.usable, 'lapsed by the new bound')
+  const fourth = await compile(corp({ jwksUri: `${issuer.jwksUri}?other` }), second)
+  t.match(fourth.keyStates()['corp'], { usable: false, keys: 0 })
 })
 
 t.test('the next configuration takes over key sets and verified tokens of what did not change, and closes what nobody uses', async (t) => {
