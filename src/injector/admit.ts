@@ -21,7 +21,7 @@ export interface AdmitOptions {
 }
 
 /** Called for pods that say nothing in a namespace labelled `sidegate.dev/inject: enabled`. */
-export const OPT_IN_PATH = '/mutate/namespace'
+const OPT_IN_PATH = '/mutate/namespace'
 
 const OUTCOMES = ['injected', 'unchanged', 'skipped', 'refused', 'unprepared', 'malformed'] as const
 

@@ -18,8 +18,6 @@ export interface Involved {
 export interface Events {
   /** @param message a sentence; cut at 1024 characters */
   say(type: 'Normal' | 'Warning', reason: string, about: Involved, message: string): void
-  /** Events not said because there were too many. */
-  readonly dropped: number
 }
 
 // The same thing about the same object: once in five minutes. A Deployment that cannot start tries every few seconds.
@@ -41,13 +39,12 @@ export function ownerOf(pod: { readonly metadata?: object }, namespace: string):
 }
 
 /** Events that go nowhere. */
-export const noEvents: Events = { say: () => {}, dropped: 0 }
+export const noEvents: Events = { say: () => {} }
 
 export function createEvents(kube: Kube, clock: Clock, log: Log, instance = hostname()): Events {
   const said = new Map<string, number>()
   let tokens = BURST
   let refilled = clock.monotonic()
-  let dropped = 0
 
   function take(): boolean {
     const now = clock.monotonic()
@@ -70,10 +67,7 @@ export function createEvents(kube: Kube, clock: Clock, log: Log, instance = host
   return {
     say(type, reason, about, message) {
       if (repeated(JSON.stringify([about.uid ?? `${about.namespace}/${about.kind}/${about.name}`, reason, message]))) return
-      if (!take()) {
-        dropped += 1
-        return
-      }
+      if (!take()) return
       const time = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')
       const event = {
         metadata: { name: `${about.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`, namespace: about.namespace },
@@ -82,6 +76,5 @@ export function createEvents(kube: Kube, clock: Clock, log: Log, instance = host
       }
       kube.create('events', event as KubeObject).catch((error: Error) => { log.debug('event not said', { reason, error: error.message }) })
     },
-    get dropped() { return dropped },
   }
 }

@@ -1,4 +1,4 @@
-/** The names that the controller, the injected pod, the chart and `sidegate check` share. Normative: see contract.md, "In the cluster". */
+/** The names that the controller, the injected pod, the chart and `sidegate check` share. Manifests and clusters rely on them: to change one takes an entry in CHANGELOG.md and a way to migrate. */
 
 export const INJECT_ANNOTATION = 'sidegate.dev/inject'
 export const PROFILE_ANNOTATION = 'sidegate.dev/profile'

@@ -12,7 +12,7 @@ import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { compileSource, sourceHash, type Accepted, type SourceData } from './source-config.ts'
 
 /** On the source ConfigMap: JSON {@link SourceStatus}. */
-export const STATUS_ANNOTATION = 'sidegate.dev/status'
+const STATUS_ANNOTATION = 'sidegate.dev/status'
 
 export interface SourceStatus {
   readonly state: 'accepted' | 'refused'

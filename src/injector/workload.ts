@@ -26,9 +26,6 @@ const TEMPLATES: Readonly<Record<string, Path>> = {
   CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
 }
 
-/** The kinds whose pods can be found. */
-export const WORKLOAD_KINDS = Object.keys(TEMPLATES)
-
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isBuiltIn = (apiVersion: unknown) => apiVersion === undefined || (typeof apiVersion === 'string' && /^(v1$|apps\/|batch\/|extensions\/)/.test(apiVersion))
 
@@ -53,7 +50,7 @@ export function findPods(document: unknown, path: Path = [], listKind?: string):
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 /** Such as `Deployment shop/web`. */
-export function objectName(object: Record<string, unknown>, kind = textOf(object['kind']) ?? 'Pod'): string {
+function objectName(object: Record<string, unknown>, kind = textOf(object['kind']) ?? 'Pod'): string {
   const metadata = isObject(object['metadata']) ? object['metadata'] : {}
   const namespace = textOf(metadata['namespace'])
   return `${kind} ${namespace ? `${namespace}/` : ''}${textOf(metadata['name']) ?? textOf(metadata['generateName']) ?? '(unnamed)'}`

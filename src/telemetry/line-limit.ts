@@ -25,7 +25,7 @@ interface LineLimitOptions {
 }
 
 /** A burst is what this many seconds would bring. */
-export const BURST_SECONDS = 10
+const BURST_SECONDS = 10
 const TELL_EVERY = 1_000
 
 interface Kind {

@@ -19,9 +19,9 @@ t.setTimeout(120_000) // the build takes its time on a busy machine
 
 /** Packages that the sidecar may load, and who must not be among them: any of these costs MiBs or is there for the controller and the CLI. */
 const ALLOWED_PACKAGES = ['undici', 'valibot']
-/** Node's modules whose ESM facade loads the undici inside Node (see src/lib/builtin.ts). */
 /** Node's public modules that a start with keys from a file loads beyond those that every process has. */
 const NODE_MODULES = ['crypto', 'net', 'stream', 'stream/promises', 'string_decoder', 'vm']
+/** Node's modules whose ESM facade loads the undici inside Node (see src/lib/builtin.ts). */
 const COSTLY_FACADES = ['import node:http', 'import http']
 
 async function spawned(t: Test, options: Parameters<typeof spawnSidecar>[1] = {}) {
