@@ -34,7 +34,7 @@ const command: CommandModule<object, Options> = {
     .option('kubeconfig', { type: 'string', describe: 'With --cluster; default: $KUBECONFIG, ~/.kube/config' })
     .option('namespace', { type: 'string', alias: 'n', describe: 'With --cluster: the release namespace, where it cannot be found by itself' })
     .example('$0 check sidegate.yaml', 'exit code 0 if the sidecar would take it, 1 if not')
-    .example('$0 check --cluster', 'exit code 0 if there is no hole, 1 if there is one'),
+    .example('$0 check --cluster', 'exit code 1 if there is a hole, an outage or something that could not be looked at, else 0'),
   handler: async (options) => {
     process.exitCode = await (options.cluster ? checkClusterOf(options) : checkFilesOf(options)) ? 0 : 1
   },
