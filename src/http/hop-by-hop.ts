@@ -53,7 +53,7 @@ export function endToEnd(headers: readonly string[], strips: (name: string) => b
     const name = headers[i]!
     let value = headers[i + 1]
     if (next < changes.length && changes[next]!.index === i) value = changes[next++]!.value
-    if (value === undefined || isConsumed(name) || strips(name) || (named.length > 0 && named.includes(name.toLowerCase()))) continue
+    if (value === undefined || isConsumed(name) || strips(name) || (named.size > 0 && named.has(name.toLowerCase()))) continue
     kept.push(name, value)
   }
   return kept
@@ -62,14 +62,14 @@ export function endToEnd(headers: readonly string[], strips: (name: string) => b
 /** Options of `Connection` that name no header field to look for: by far the most common content. */
 const OPTIONS = new Set(['close', 'keep-alive', 'upgrade', 'te'])
 
-const NONE: readonly string[] = []
+const NONE: ReadonlySet<string> = new Set()
 
-function checkedNominations(headers: readonly string[]): readonly string[] | Denial {
+function checkedNominations(headers: readonly string[]): ReadonlySet<string> | Denial {
   const at = indexOf(headers, 'connection')
   if (at < 0 || (OPTIONS.has(headers[at + 1]!) && indexOf(headers, 'connection', at + 2) < 0)) return NONE
   const named = nominated(headers).filter((name) => !OPTIONS.has(name))
   const protectedName = named.find(isMessageItself)
-  return protectedName === undefined ? named : deny('protected_connection', `Connection names ${protectedName}`)
+  return protectedName === undefined ? new Set(named) : deny('protected_connection', `Connection names ${protectedName}`)
 }
 
 /**

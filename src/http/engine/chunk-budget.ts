@@ -1,4 +1,4 @@
-/** What the framing of a chunked body may cost beyond plain size lines: chunk extensions (attack S6), trailers. Nobody needs them. */
+/** What the framing of a chunked body may cost beyond plain size lines: chunk extensions (attack S6), trailers, which are kept. Nobody needs them. */
 const EXTENSION_BYTES = 16_384
 /** The size line of one piece, and the line end behind it. */
 const PLAIN = 24
@@ -9,6 +9,9 @@ export class ChunkBudget {
 
   reset(): void { this.#spent = 0 }
 
+  /** Bytes of trailers that may be kept, at most. */
+  get spent(): number { return this.#spent }
+
   /**
    * Takes note of bytes.
    * @param read how many, framing and all
@@ -18,6 +21,8 @@ export class ChunkBudget {
   take(read: number, spans: readonly number[]): boolean {
     this.#spent += read
     for (let at = 0; at < spans.length; at += 2) this.#spent -= spans[at + 1]! - spans[at]! + PLAIN
+    // Small chunks earn nothing for trailers to come (attack S16).
+    if (this.#spent < 0) this.#spent = 0
     return this.#spent <= EXTENSION_BYTES
   }
 }

@@ -13,6 +13,7 @@ import { Exchange } from './exchange.ts'
 import { CHUNKED, Framing, LENGTH, NONE, requestFault, requestVersion, upgradeAsked } from './framing.ts'
 import { replyText } from './head.ts'
 import { ledger, type Holder } from './ledger.ts'
+import { Linger } from './linger.ts'
 import { adopt, type Link, type LinkOwner } from './link.ts'
 import type { Parser } from './llhttp.ts'
 import { refuse } from './refuse.ts'
@@ -48,8 +49,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   #skipped = 0
   readonly #body = new RequestBody()
   #asked100 = false
-  /** After the last answer: what of it the kernel had not taken when it was last looked at. */
-  #unsent = 0
+  readonly #linger = new Linger()
   /** The request came while another was being answered, or in the same read. */
   #pipelined = false
   /** The protocol that the request asks for. */
@@ -97,7 +97,7 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.link.post()
     if (this.link.destroyed) return false
     const more = this.#readsOn()
-    if (more && this.held === 0 && this.#backlog.length === 0 && !this.#headKept) return true
+    if (more && this.held === 0 && this.#backlog.length === 0 && !this.#headKept && this.#body.kept < SMALL_HEAD) return true
     this.#weigh()
     return !this.link.destroyed && this.#readsOn()
   }
@@ -117,7 +117,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   /** Tells the ledger what is kept for this client. */
   #weigh(): void {
     // A head: as it came, and in pieces or as it goes to the app.
-    const bytes = (this.#headKept ? 2 * this.#head.bytes : 0) + this.#backlog.length + this.link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
+    const bytes = (this.#headKept ? 2 * this.#head.bytes : 0) + this.#body.kept + this.#backlog.length + this.link.kept + (this.#exchange?.upstream?.link.kept ?? 0)
     if (this.held === 0) this.link.takes()
     ledger.hold(this, bytes, this.#mode === HEAD || this.#backlog.length > 0 || this.link.congested)
   }
@@ -147,12 +147,15 @@ export class Client extends Timed implements LinkOwner, Holder {
 
   #consume(bytes: Buffer, from: number, to: number): number {
     this.#consuming = true
-    while (from < to && !this.link.destroyed) {
-      const at = this.#read(bytes, from, to)
-      if (at === from) break
-      from = at
+    try {
+      while (from < to && !this.link.destroyed) {
+        const at = this.#read(bytes, from, to)
+        if (at === from) break
+        from = at
+      }
+    } finally {
+      this.#consuming = false
     }
-    this.#consuming = false
     return this.link.destroyed ? to : from
   }
 
@@ -254,7 +257,8 @@ export class Client extends Timed implements LinkOwner, Holder {
       this.#asked100 = true
       this.link.put('HTTP/1.1 100 Continue\r\n\r\n')
     }
-    if (this.receiving) this.wait(this.port.core.limits.idleTimeout)
+    // Who has sent all waits for the app, whose time is limited on its own connection.
+    this.wait(this.receiving || this.link.congested ? this.port.core.limits.idleTimeout : Infinity)
     this.pump()
   }
 
@@ -336,10 +340,12 @@ export class Client extends Timed implements LinkOwner, Holder {
     if (this.#exchange) {
       if (this.link.congested || this.#blind) this.link.destroy()
       else this.#exchange.stalled()
-    } else if (this.#mode === DISCARD && this.link.unsent > 0 && this.link.unsent !== this.#unsent) {
+    } else if (this.#mode === DISCARD && this.link.unsent > 0) {
       // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
-      this.#unsent = this.link.unsent
-      this.wait(this.port.core.limits.idleTimeout)
+      if (this.held !== 0) this.#weigh()
+      const left = this.port.core.limits.idleTimeout - this.#linger.look(this.link.unsent, now)
+      if (left > 0) this.wait(Math.min(left, LINGER))
+      else this.link.destroy()
     } else if (this.#mode === HEAD && this.#head.begun) this.#refuse('request_timeout')
     else this.link.destroy()
   }

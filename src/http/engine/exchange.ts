@@ -86,6 +86,8 @@ export class Exchange implements Witness {
 
   #decided(verdict: Verdict): void {
     this.#verdict = verdict
+    // Refused while the verdict was waited for.
+    if (this.#over) return this.#tell(this.client.port.core.time)
     if (this.client.gone) return this.#finish('client_aborted')
     if (verdict.kind === 'reply') {
       this.#status = verdict.status
@@ -363,15 +365,17 @@ export class Exchange implements Witness {
   written(now: number): void {
     if (this.#since !== 0) this.#addedMs += now - this.#since
     this.#since = 0
-    if (this.#over && !this.#told) this.#tell(now)
+    if (this.#over) this.#tell(now)
   }
 
+  /** Tells the handler that it is over; if its verdict is yet to come, then. */
   #tell(now: number): void {
+    if (this.#told || this.#verdict === undefined) return
     this.#told = true
     if (this.#since !== 0) this.#addedMs += now - this.#since
     const outcome = { status: this.#status, failed: this.#failed, totalMs: now - this.#started, addedMs: this.#addedMs }
     try {
-      this.#handler.finished(this.head, this.#verdict!, outcome)
+      this.#handler.finished(this.head, this.#verdict, outcome)
     } catch {
       // Counting must never hurt the exchange; the handler promises not to throw.
     }

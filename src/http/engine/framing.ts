@@ -80,8 +80,9 @@ function readExpect(value: string, framing: Framing): void {
 
 function readConnection(name: string, value: string, framing: Framing): void {
   if (isName(name, 'connection')) {
-    framing.connection += (framing.connection && ',') + value.toLowerCase()
-    if (hasToken(framing.connection, 'close')) framing.close = true
+    const options = value.toLowerCase()
+    framing.connection += (framing.connection && ',') + options
+    if (hasToken(options, 'close')) framing.close = true
   } else if (isName(name, 'keep-alive')) framing.keepAlive = value
 }
 

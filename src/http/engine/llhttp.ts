@@ -151,19 +151,22 @@ export class Parser {
    * @returns the position of the first byte not read; look at {@link headDone} and {@link error}
    */
   head(bytes: Buffer, from: number, to: number): number {
-    let end = to
-    if (to - from > SEARCH_ABOVE) {
-      const found = bytes.indexOf('\r\n\r\n', from, 'latin1')
-      if (found >= 0 && found + 4 < to) end = found + 4
+    for (let start = from; ;) {
+      let end = to
+      if (to - start > SEARCH_ABOVE) {
+        const found = bytes.indexOf('\r\n\r\n', start, 'latin1')
+        if (found >= 0 && found + 4 < to) end = found + 4
+      }
+      length = Math.min(end - start, WINDOW)
+      bytes.copy(window(), 0, start, start + length)
+      const whole = text = view.toString('latin1', 0, length)
+      const at = start + execute(this, this.#pointer)
+      const read = at - start === length ? whole : whole.slice(0, at - start)
+      this.raw = this.raw === '' ? read : this.raw + read
+      // A head cut by an earlier call may end before the place found here; llhttp alone says where it ends.
+      if (at !== end || end === to || this.headDone || this.error !== 0) return at
+      start = at
     }
-    length = Math.min(end - from, WINDOW)
-    bytes.copy(window(), 0, from, from + length)
-    const whole = text = view.toString('latin1', 0, length)
-    const at = from + execute(this, this.#pointer)
-    const read = at - from === length ? whole : whole.slice(0, at - from)
-    this.raw = this.raw === '' ? read : this.raw + read
-    // A head cut by an earlier call may end before the place found here; llhttp alone says where it ends.
-    return at === end && end < to && !this.headDone && this.error === 0 ? this.head(bytes, at, to) : at
   }
 
   /** Goes on behind the head: the chunked body is read by {@link body}. The trailers will be in {@link headers}. */

@@ -14,6 +14,9 @@ export class RequestBody {
   failure: Reason | undefined
   readonly #budget = new ChunkBudget()
 
+  /** Bytes of trailers that may be kept for it, at most. */
+  get kept(): number { return this.#budget.spent }
+
   /** Before a new one. */
   reset(): void {
     this.#budget.reset()

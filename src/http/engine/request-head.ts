@@ -41,6 +41,10 @@ export class RequestHeadReader {
       this.parser = leaseParser(REQUEST, limits.headerCount)
     }
     const parser = this.parser!
+    if (this.bytes >= limits.headerBytes) { // a reload has lowered it
+      this.failure = 'headers_too_large'
+      return to
+    }
     const at = parser.head(bytes, from, Math.min(to, from + limits.headerBytes - this.bytes))
     this.bytes += at - from
     if (parser.error !== 0) this.failure = parseFailure(parser)

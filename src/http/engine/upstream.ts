@@ -3,6 +3,7 @@
  * response ended exactly where it said, the request went out whole, and nobody asked to close. A byte that was not asked for closes it.
  */
 import type { Reason } from '../../telemetry/reason.ts'
+import { ChunkBudget } from './chunk-budget.ts'
 import type { Exchange } from './exchange.ts'
 import { CHUNKED, CLOSE, Framing, LENGTH, NONE, readFields, responseBody } from './framing.ts'
 import { connect, type Link, type LinkOwner } from './link.ts'
@@ -37,6 +38,7 @@ export class Upstream extends Timed implements LinkOwner {
   #parser: Parser | undefined
   #headBytes = 0
   #interim = 0
+  readonly #budget = new ChunkBudget()
   /** Writes before the exchange under way. */
   #before = 0
   #timedOut = false
@@ -146,8 +148,10 @@ export class Upstream extends Timed implements LinkOwner {
     this.pool.core.wheel.set(this, Infinity)
     exchange.onHead(parser, framing)
     this.#mode = framing.kind
-    if (framing.kind === CHUNKED) parser.startBody()
-    else this.#releaseParser()
+    if (framing.kind === CHUNKED) {
+      this.#budget.reset()
+      parser.startBody()
+    } else this.#releaseParser()
     if (framing.kind === NONE) this.#end(exchange, last)
   }
 
@@ -155,7 +159,7 @@ export class Upstream extends Timed implements LinkOwner {
     const parser = this.#parser!
     const at = parser.body(bytes, from, to)
     exchange.onChunks(bytes, from, parser.spans)
-    if (parser.error !== 0) this.#malformed(exchange)
+    if (parser.error !== 0 || !this.#budget.take(at - from, parser.spans)) this.#malformed(exchange)
     else if (parser.ended) {
       const trailers = parser.headers
       this.#releaseParser()

@@ -1,5 +1,8 @@
-/** Trailers cannot say how the connection goes on (RFC 9110 section 6.5.1). Node's parser lets `Connection: close` there end it: found by test/differential, seed 77003. */
+/**
+ * Trailers cannot say how the connection goes on (RFC 9110 section 6.5.1): Node's parser lets `Connection: close` there end it, found by test/differential, seed 77003. And they are kept, so they are few.
+ */
 import t from 'tap'
+import { ChunkBudget } from '../../../src/http/engine/chunk-budget.ts'
 import { startEngine } from '../../../src/http/engine/start.ts'
 import { answers, chunked } from '../../helpers/app.ts'
 import { connect, request } from '../../helpers/raw.ts'
@@ -21,4 +24,43 @@ t.test('a field about the connection in the trailers changes nothing: the next r
       client.destroy()
     }
   }
+})
+
+const SMALL = '1\r\na\r\n'
+
+t.test('S16 what small chunks save on framing is not theirs to spend', (t) => {
+  const budget = new ChunkBudget()
+  t.ok(Array.from({ length: 10_000 }, () => budget.take(SMALL.length, [3, 4])).every(Boolean))
+  t.ok(budget.take(16_384, []))
+  t.equal(budget.spent, 16_384)
+  t.notOk(budget.take(1, []), 'sixteen KiB, whatever came before')
+  budget.reset()
+  t.ok(budget.take(1, []))
+  t.end()
+})
+
+t.test('S16 a client\'s trailers without end are refused after a body of small chunks', async (t) => {
+  const { proxy, script } = await startScripted(t, startEngine)
+  script(answers.echo)
+  const client = await connect(proxy.address)
+  await client.send(request('POST /', ['Transfer-Encoding: chunked'], SMALL.repeat(20_000)))
+  await client.send(`0\r\nX-Trailer: ${'b'.repeat(100_000)}`)
+  t.equal((await client.next()).status, 400)
+  client.destroy()
+})
+
+t.test('S16 an app\'s trailers without end break its answer; a few are passed on', async (t) => {
+  const { proxy, script } = await startScripted(t, startEngine)
+  const answer = (trailer: string): string => `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${SMALL.repeat(20_000)}0\r\nX-Trailer: ${trailer}\r\n\r\n`
+  script(answers.raw(answer('b'.repeat(10_000))))
+  const patient = await connect(proxy.address)
+  await patient.send(request('GET /'))
+  t.equal((await patient.next()).text.length, 20_000)
+  patient.destroy()
+  script(answers.raw(answer('b'.repeat(200_000))))
+  const client = await connect(proxy.address)
+  await client.send(request('GET /'))
+  await t.rejects(client.next())
+  t.match(await proxy.finished(1), [{ outcome: { failed: 'upstream_malformed' } }])
+  client.destroy()
 })
