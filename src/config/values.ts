@@ -1,4 +1,4 @@
-/** The small value types of the configuration: durations, addresses, sizes. Each parses from what people write to what the code uses. */
+/** The small value types of the configuration: durations, times, addresses, sizes. Each parses from what people write to what the code uses. */
 import * as v from 'valibot'
 import type { Address } from '../http/contract.ts'
 
@@ -22,6 +22,20 @@ export function parseDuration(text: string): number | undefined {
 export function parseSize(text: string): number | undefined {
   const match = /^(\d{1,12})(KiB|MiB|)$/.exec(text)
   return match ? Number(match[1]) * SIZE_UNITS[match[2]!]! : undefined
+}
+
+const RFC3339 = /^(\d{4}-\d\d-(\d\d))[T ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i
+
+/**
+ * Reads a point in time: Unix seconds, or text as in RFC 3339 section 5.6, which allows a space for the `T`.
+ * @returns Unix seconds, or undefined when it is not one
+ */
+export function parseTime(time: number | string): number | undefined {
+  if (typeof time === 'number') return Number.isFinite(time) ? time : undefined
+  const [, date = '', day] = RFC3339.exec(time) ?? []
+  // JavaScript takes 30 February for a day in March.
+  if (new Date(date).getUTCDate() !== Number(day)) return undefined
+  return Date.parse(time.toUpperCase().replace(' ', 'T')) / 1000
 }
 
 /**

@@ -132,6 +132,9 @@ const CASES: Record<string, readonly [fields: object, ...problems: string[]]> = 
   'a deny-list of nobody': [{ denylist: { issuedBefore: [{ time: 5 }] } }, 'denylist.issuedBefore[0]: say whose tokens: issuer, sub or both'],
   'a deny-list with no time': [{ denylist: { issuedBefore: [{ issuer: 'crop', time: 'yesterday' }] } },
     'denylist.issuedBefore[0].issuer: crop is no issuer\'s name; did you mean corp?', 'denylist.issuedBefore[0].time: "yesterday" is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z'],
+  'a deny-list with days that never were': [{ denylist: { issuedBefore: [{ sub: 'a', time: '2026-02-30T12:00:00Z' }, { sub: 'a', time: Infinity }, { sub: 'a', time: '2026-01-31 12:00:00Z' }] } },
+    'denylist.issuedBefore[0].time: "2026-02-30T12:00:00Z" is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z',
+    'denylist.issuedBefore[1].time: Infinity is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z'],
   'a path of no path': [{ probes: { 'app/liveness': { type: 'tcp', address: '127.0.0.1:80', path: '/x' }, 'app/readiness': { type: 'http', address: '127.0.0.1:80', path: 'x' } } },
     'probes["app/liveness"].path: a tcp probe has no path; remove it', 'probes["app/readiness"].path: must begin with /'],
 }
