@@ -12,8 +12,8 @@ interface Options {
 async function checkFilesOf({ files, strict, output }: Options): Promise<boolean> {
   if (files.length === 0) throw new Error('name the configuration files to check: sidegate check FILE..., or check a cluster: sidegate check --cluster')
   if (output === 'json') throw new Error('--output json is for --cluster')
-  const { checkFiles } = await import('../../src/config/check.ts')
-  return checkFiles(files, strict, console.log)
+  const [{ checkFiles }, { inlineKeyProblems }] = await Promise.all([import('../../src/config/check.ts'), import('../../src/auth/inline-keys.ts')])
+  return checkFiles(files, strict, inlineKeyProblems, console.log)
 }
 
 async function checkClusterOf({ files, strict, output, kubeconfig, namespace }: Options): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,6 +49,26 @@ t.test('check: 0 for a good file, 1 with every problem for a bad one', (t) => {
     stderr: '',
   })
   t.match(sidegate(['check']), { status: 1, stderr: /^sidegate: name the configuration files to check/ })
+  t.end()
+})
+
+t.test('check: keys of which none is usable are found, as the start of the sidecar would', (t) => {
+  const { publicKey: weak } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const config = (keys: unknown[]) => ({ ...GOOD, issuers: [{ ...GOOD.issuers[0], keys: { inline: { keys } } }] })
+  const cases: [string, unknown, string][] = [
+    ['weak', weak.export({ format: 'jwk' }), 'RSA key of 1024 bits; at least 2048 are needed'],
+    ['private', privateKey.export({ format: 'jwk' }), 'private key material in a public set'],
+    ['garbage', 'x', 'not an object'],
+  ]
+  for (const [name, key, why] of cases) {
+    t.strictSame(sidegate(['check', file(`${name}.json`, config([key]))]), {
+      status: 1,
+      stdout: `error    ${name}.json: issuers[0].keys.inline.keys: no key of the JWKS is usable (key 0: ${why}); put the issuer's public signing keys here\nrefused  ${name}.json: 1 error\n`,
+      stderr: '',
+    })
+  }
+  t.match(sidegate(['check', file('some.json', config([...GOOD.issuers[0]!.keys.inline.keys, 'x']))]), { status: 0 }, 'one that is usable will do')
   t.end()
 })
 
