@@ -3,7 +3,7 @@
  * `values.schema.json` are generated from it; {@link Config} is what the rest of the code sees (durations in ms, sizes in bytes).
  */
 import * as v from 'valibot'
-import { address, duration, size } from './values.ts'
+import { address, duration, size, wait } from './values.ts'
 
 const about = v.description
 /** An optional field with its default and its line of documentation. */
@@ -29,10 +29,10 @@ const keys = v.strictObject({
   bearerTokenFile: v.pipe(v.optional(text), about('A token to send when fetching, such as the pod\'s service-account token; read again at each fetch.')),
   allowHttp: field(v.boolean(), false, 'Allow plain http for this issuer. For tests only.'),
   allowedHosts: field(v.array(text), [], 'Other hosts (host or host:port) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
-  refresh: field(duration, '5m', 'How often to refetch in the background; a shorter Cache-Control max-age of the issuer wins down to 30s.'),
+  refresh: field(wait, '5m', 'How often to refetch in the background; a shorter Cache-Control max-age of the issuer wins down to 30s.'),
   maxAge: field(duration, '24h', 'How long the last good set may be used while the issuer cannot be reached. Then its tokens are refused.'),
-  cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid. Bad signatures cause one in four times as long.'),
-  timeout: field(duration, '5s', 'For one whole fetch.'),
+  cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid; at least 1s. Bad signatures cause one in four times as long.'),
+  timeout: field(wait, '5s', 'For one whole fetch.'),
   maxBytes: field(size, '256KiB', 'Largest document accepted, after decompression.'),
   maxKeys: field(count, 100, 'Most keys taken from one set.'),
 })
@@ -144,7 +144,7 @@ export const configSchema = v.strictObject({
     ignoreExtension: field(v.boolean(), false, 'true for apps that serve /a.json by the handler of /a (Rails, older Spring): what an earlier rule asks for /a is then asked for /a.json as well.'),
   }), {}),
   denylist: v.pipe(v.optional(denylistSchema), about('Tokens that are refused although they verify; here, in a file, or both.')),
-  cache: v.optional(v.strictObject({ entries: field(count, 4096, 'Verified tokens kept. 0 switches the cache off.') }), {}),
+  cache: v.optional(v.strictObject({ entries: field(v.pipe(count, v.maxValue(1_000_000)), 4096, 'Verified tokens kept, at most 1000000. 0 switches the cache off.') }), {}),
   forwarded: v.optional(v.strictObject({
     trustedProxies: field(v.array(text), [], 'CIDRs of proxies that are believed: X-Forwarded-For and Forwarded are kept and appended to; X-Forwarded-Proto, -Host, -Port and the identity headers of other proxies (docs/requests.md) are kept. From anyone else -For, -Proto and -Host are replaced, the others removed.'),
   }), {}),
@@ -163,8 +163,8 @@ export const configSchema = v.strictObject({
   }), {}),
   readiness: field(v.picklist(['all', 'any', 'none']), 'all', 'How many issuers must have keys before the sidecar is ready the first time.'),
   shutdown: v.optional(v.strictObject({
-    delay: field(duration, '5s', 'Go on accepting this long after SIGTERM, while endpoints are withdrawn.'),
-    grace: field(duration, '25s', 'Then wait this long for what is in flight.'),
+    delay: field(wait, '5s', 'Go on accepting this long after SIGTERM, while endpoints are withdrawn.'),
+    grace: field(wait, '25s', 'Then wait this long for what is in flight.'),
   }), {}),
   log: v.optional(v.strictObject({
     level: field(v.picklist(['debug', 'info', 'warn', 'error']), 'info', 'Log level.'),
@@ -187,7 +187,7 @@ export const configSchema = v.strictObject({
       value: v.pipe(v.string(), about('Value.')),
     }))), about('Further headers of an http probe.')),
     service: v.pipe(v.optional(v.string()), about('Service name of a grpc probe.')),
-    timeout: field(duration, '1s', 'For one probe.'),
+    timeout: field(wait, '1s', 'For one probe.'),
   })), {}, 'Probe targets the injector fixed at admission: "container/kind" is served at health:/probe/container/kind.'),
 })
 

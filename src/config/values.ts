@@ -59,11 +59,22 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127(\.\d{1,3}){3}$/i.test(host)
 }
 
-/** Schema: duration text to milliseconds. */
-export const duration = v.pipe(
+/** What a timer of Node holds is 2^31 - 1 ms, a little more than this. A longer one is over at once. */
+const LONGEST_WAIT = 24 * DURATION_UNITS['d']!
+
+const durationText = v.pipe(
   v.union([v.string(), v.literal(0)], 'write a duration such as 500ms, 30s, 5m or 1h'),
   v.transform(String),
   v.check((text) => parseDuration(text) !== undefined, 'write a duration such as 500ms, 30s, 5m or 1h'),
+)
+
+/** Schema: duration text to milliseconds. For what is compared, and for what goes to the transport's wheel: both hold any. */
+export const duration = v.pipe(durationText, v.transform((text) => parseDuration(text)!))
+
+/** Schema: text of a duration that goes to a timer, to milliseconds. */
+export const wait = v.pipe(
+  durationText,
+  v.check((text) => (parseDuration(text) ?? 0) <= LONGEST_WAIT, 'must be at most 24d: no timer runs longer'),
   v.transform((text) => parseDuration(text)!),
 )
 

@@ -6,7 +6,8 @@ import type { Draft } from '../validate.ts'
 type Keys = IssuerConfig['keys']
 
 const SOURCES = ['discovery', 'jwksUri', 'file', 'inline', 'secretFile'] as const
-const MINUTE = 60_000
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
 
 export function checkIssuers(draft: Draft, reports: Reports): void {
   const issuers = draft.issuers ?? []
@@ -70,5 +71,6 @@ function checkTimes(keys: Keys, path: ConfigPath, { error, warn }: Reports): voi
   for (const field of ['refresh', 'maxAge', 'timeout', 'maxBytes', 'maxKeys'] as const) {
     if (keys[field] === 0) error([...path, field], 'must be more than 0; remove it to use the default')
   }
+  if (keys.cooldown < SECOND) error([...path, 'cooldown'], 'must be at least 1s: tokens with an unknown kid would make the sidecar ask the issuer again and again')
   if (keys.maxAge > 0 && keys.maxAge < keys.refresh) warn([...path, 'maxAge'], 'is shorter than refresh, so keys lapse before they are fetched again; make it several times as long')
 }
