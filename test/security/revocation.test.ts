@@ -140,8 +140,8 @@ t.test('a bad file is refused with all its problems and the old one stays in for
     ['{"jtis":["one"],"sub":[1]}', /jtis.*sub|sub.*jtis/],
     ['{"issuedBefore":[{"time":"yesterday"}]}', /issuedBefore time "yesterday" is neither Unix seconds nor RFC 3339/],
     ['{"file":"/other"}', /cannot name another file/],
-    ['[]', /wrong/],
-    ['just text', /wrong/],
+    ['[]', /is empty or no object/],
+    ['just text', /is empty or no object/],
   ]
   for (const [text, message] of bad) {
     writeFileSync(file, text)
