@@ -13,6 +13,9 @@ const field = <S extends v.GenericSchema, D extends v.InferInput<S>>(schema: S, 
 
 const text = v.pipe(v.string(), v.nonEmpty('must not be empty'))
 const headerName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be an HTTP header name'))
+/** RFC 9110 section 11.1. */
+const authScheme = v.pipe(v.string(), v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be one word, such as Bearer'))
+const claimPath = v.union([text, v.pipe(v.array(text), v.minLength(1, 'must name the claim'))])
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))
 
 /** Signature algorithms (RFC 7518, RFC 8037). HMAC is possible only with `keys.secretFile`. */
@@ -29,7 +32,7 @@ const keys = group({
   caFile: v.pipe(v.optional(text), about('PEM certificates to trust for this issuer instead of the system\'s; read again at each fetch.')),
   bearerTokenFile: v.pipe(v.optional(text), about('A token to send when fetching, such as the pod\'s service-account token; read again at each fetch.')),
   allowHttp: field(v.boolean(), false, 'Allow plain http for this issuer. For tests only.'),
-  allowedHosts: field(v.array(text), [], 'Other hosts (host or host:port) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
+  allowedHosts: field(v.array(text), [], 'Other hosts (host, or host:port where the port is not 443) that the discovery document may name in `jwks_uri`. Default: the issuer\'s own only.'),
   refresh: field(wait, '5m', 'How often to refetch in the background; a shorter Cache-Control max-age of the issuer wins down to 30s.'),
   maxAge: field(duration, '24h', 'How long the last good set may be used while the issuer cannot be reached. Then its tokens are refused.'),
   cooldown: field(duration, '30s', 'Least time between two refetches caused by an unknown kid; at least 1s. Bad signatures cause one in four times as long.'),
@@ -54,14 +57,14 @@ const issuer = group({
 const tokenSource = v.union([
   group({
     header: v.pipe(headerName, about('A header that holds the token.')),
-    scheme: v.pipe(v.optional(text), about('The word before the token, such as Bearer. Without it the whole value is the token.')),
+    scheme: v.pipe(v.optional(authScheme), about('The word before the token, such as Bearer. Without it the whole value is the token.')),
   }),
   group({ cookie: v.pipe(text, about('A cookie that holds the token.')) }),
   group({ query: v.pipe(text, about('A query parameter that holds the token. It is always removed before the app, and never logged.')) }),
 ], 'use { header, scheme }, { header }, { cookie } or { query }')
 
 const identityHeader = group({
-  claim: v.pipe(v.union([text, v.array(text)]), about('A claim name (may be a URL), a dotted path into nested claims, or the path as a list.')),
+  claim: v.pipe(claimPath, about('A claim name (may be a URL), a dotted path into nested claims, or the path as a list.')),
   encoding: field(v.picklist(['plain', 'csv', 'json', 'base64url']), 'plain', 'plain: one string, number or boolean; csv: an array, or a space-separated string, joined by commas; json: ASCII JSON; base64url: of the JSON.'),
   required: field(v.boolean(), false, 'Refuse the request when the claim is missing.'),
 })
@@ -81,11 +84,11 @@ const requirement = group({
   scopes: v.pipe(v.optional(names), about('A list: all of them; or { anyOf, allOf }. From `scope` (space-separated) or `scp`.')),
   roles: v.pipe(v.optional(v.union([
     v.array(text),
-    group({ anyOf, allOf, claim: v.pipe(v.optional(v.union([text, v.array(text)])), about('The claim that holds the roles. Default: `roles`.')) }),
+    group({ anyOf, allOf, claim: v.pipe(v.optional(claimPath), about('The claim that holds the roles. Default: `roles`.')) }),
   ])), about('A list: all of them; or { anyOf, allOf, claim }. `claim` defaults to `roles`.')),
   claims: v.pipe(v.optional(groupByName(text, v.union([scalar, v.array(scalar)]))), about('Claim (path) to value; a list means any of. An array claim matches if it holds the value.')),
   tenant: v.pipe(v.optional(group({
-    claim: v.pipe(v.union([text, v.array(text)]), about('The claim that holds the tenant, or a list of them.')),
+    claim: v.pipe(claimPath, about('The claim that holds the tenant, or a list of them.')),
     segment: v.pipe(v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))), about('The path\'s Nth segment; 1 is the first.')),
     host: v.pipe(v.optional(text), about('What `*` stands for in a host pattern such as `*.example.com`.')),
     header: v.pipe(v.optional(headerName), about('A header, sent exactly once in whatever spelling.')),
@@ -119,7 +122,7 @@ export const denylistSchema = group({
     issuer: v.pipe(v.optional(text), about('Only tokens of this issuer (by name).')),
     sub: v.pipe(v.optional(text), about('Only tokens of this subject.')),
     time: v.pipe(v.union([v.number(), v.string()]), about('Unix seconds or RFC 3339: tokens issued before it are refused.')),
-  }))), about('Tokens issued before a time, by issuer, subject or both.')),
+  }))), about('Tokens issued before a time: of an issuer, of a subject, of both, or all of them where neither is named.')),
 })
 
 /** The sidecar's configuration file. */

@@ -26,13 +26,12 @@ export function checkIdentity(draft: Draft, reports: Reports): void {
   const headers = draft.identity?.headers ?? {}
   const path = ['identity', 'headers']
   const seen = new Map<string, string>()
-  for (const [name, { claim }] of Object.entries(headers)) {
+  for (const name of Object.keys(headers)) {
     const here = [...path, name]
     if (breaksMessages(name) || isStandard(name)) reports.error(here, 'this header has a meaning of its own in HTTP; choose another name, such as X-User-Id')
     const twin = seen.get(fold(name))
     if (twin !== undefined) reports.error(here, `to many frameworks this is the same header as ${twin}; keep one of them`)
     seen.set(fold(name), name)
-    if (claim.length === 0) reports.error([...here, 'claim'], 'the path is empty; name the claim')
   }
   for (const [index, name] of draft.identity?.alsoStrip?.entries() ?? []) {
     if (breaksMessages(name)) reports.error(['identity', 'alsoStrip', index], `without ${name} messages cannot be understood; remove it from the list`)

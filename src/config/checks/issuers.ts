@@ -39,10 +39,20 @@ function checkKeys(keys: Keys, issuer: string | undefined, path: ConfigPath, { e
   if (keys.jwksUri !== undefined) checkUrl(keys.jwksUri, keys.allowHttp, [...path, 'jwksUri'], error)
   if (keys.discovery && issuer !== undefined) checkDiscovery(issuer, keys.allowHttp, [...path, 'discovery'], error)
   if (keys.allowHttp) warn([...path, 'allowHttp'], 'whoever can answer for the issuer\'s name can forge every token; for tests only')
+  for (const [index, host] of keys.allowedHosts.entries()) {
+    const likely = likelyHost(host)
+    if (host !== likely) error([...path, 'allowedHosts', index], `${JSON.stringify(host)} is no host as URLs have it; write ${likely ?? 'for example keys.example.com or keys.example.com:8443'}`)
+  }
   const isFetched = keys.discovery || keys.jwksUri !== undefined
   for (const field of ['caFile', 'bearerTokenFile'] as const) {
     if (keys[field] !== undefined && !isFetched) error([...path, field], 'has no effect on keys that are not fetched; remove it, or use discovery or jwksUri')
   }
+}
+
+/** The host, with its port unless that is https' own, as URLs have it: of a URL, or of what stands where a host belongs. */
+function likelyHost(text: string): string | undefined {
+  const url = URL.parse(text.includes('//') ? text : `https://${text}`)
+  return url?.host || undefined
 }
 
 function checkUrl(text: string, allowHttp: boolean, path: ConfigPath, error: Reports['error']): void {

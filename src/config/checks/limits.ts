@@ -42,9 +42,8 @@ function checkForwarded({ forwarded }: Draft, { error, warn }: Reports): void {
 
 function checkDenylist({ denylist, issuers }: Draft, { error }: Reports): void {
   const names = (issuers ?? []).flatMap((issuer) => issuer?.name === undefined ? [] : [issuer.name])
-  for (const [index, { issuer, sub, time }] of denylist?.issuedBefore?.entries() ?? []) {
+  for (const [index, { issuer, time }] of denylist?.issuedBefore?.entries() ?? []) {
     const path = ['denylist', 'issuedBefore', index]
-    if (issuer === undefined && sub === undefined) error(path, 'say whose tokens: issuer, sub or both')
     if (issuer !== undefined && !names.includes(issuer)) error([...path, 'issuer'], `${issuer} is no issuer's name${didYouMean(issuer, names)}`)
     if (parseTime(time) === undefined) error([...path, 'time'], `${typeof time === 'string' ? JSON.stringify(time) : time} is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z`)
   }
