@@ -130,6 +130,11 @@ const CASES: Record<string, readonly [fields: object, ...problems: string[]]> = 
   'one token place twice': [{ tokens: [{ header: 'X_Token' }, { header: 'x-token' }] }, 'tokens[1]: the same place as tokens[0]; remove one of them'],
   'a scheme of two words, or none': [{ tokens: [{ header: 'Authorization', scheme: 'Bearer x' }, { header: 'X-A', scheme: ' ' }, { header: 'X-B', scheme: '' }] },
     ...['"Bearer x"', '" "', '""'].map((found, index) => `tokens[${index}].scheme: must be one word, such as Bearer; found ${found}`)],
+  'a token place that another hides': [{ tokens: [{ header: 'Authorization', scheme: 'Bearer' }, { header: 'authorization' }] },
+    'tokens[1]: tokens[0] is the same header with a scheme, so without one nothing is taken from it; name the scheme, or keep only one of them'],
+  'a token place that a later one hides': [{ tokens: [{ header: 'X_Tok' }, { cookie: 'a' }, { header: 'X-Tok', scheme: 'Token' }] },
+    'tokens[0]: tokens[2] is the same header with a scheme, so without one nothing is taken from it; name the scheme, or keep only one of them'],
+  'one header with two schemes': [{ tokens: [{ header: 'Authorization', scheme: 'Bearer' }, { header: 'Authorization', scheme: 'DPoP' }] }],
   'a token in the query': [{ tokens: [{ query: 'access_token' }] }, 'warning: tokens[0]: tokens in URLs end up in histories and logs of others (RFC 6750 section 5.3); prefer a header'],
   'no cookie name': [{ tokens: [{ cookie: 'a b' }] }, 'tokens[0].cookie: "a b" cannot be a cookie\'s name (RFC 6265)'],
   'a token in an identity header': [{ tokens: [{ header: 'X-User-Id' }] }, 'tokens[0].header: the identity header X-User-Id has this name, too; choose another for one of them'],
@@ -157,6 +162,11 @@ const CASES: Record<string, readonly [fields: object, ...problems: string[]]> = 
   'two scopes in one text': [rule({ require: { scopes: ['read write'] } }), 'rules[0].require.scopes: "read write" holds a space, which separates scopes; make it two'],
   'a tenant from nowhere': [rule({ require: { tenant: { claim: 't' } } }), 'rules[0].require.tenant: name exactly one of segment, host, header; found none'],
   'a tenant from two places': [rule({ require: { tenant: { claim: 't', segment: 1, header: 'X-T' } } }), 'rules[0].require.tenant: name exactly one of segment, host, header; found segment and header'],
+  'a tenant from a header that the app does not get': [{
+    identity: { headers: { 'X-User-Id': { claim: 'sub' } }, alsoStrip: ['X-Debug'] },
+    rules: ['Connection', 'content_length', 'Host', 'X-Forwarded-Host', 'X-Original-URL', 'Remote-User', 'x.user.id', 'X-Debug', 'Authorization', 'X-Tenant'].map((header, i) => ({ match: { path: `/${i}` }, require: { tenant: { claim: 't', header } } })),
+  }, ...['Connection', 'content_length', 'Host', 'X-Forwarded-Host', 'X-Original-URL', 'Remote-User', 'x.user.id', 'X-Debug', 'Authorization'].map((header, i) =>
+    `rules[${i}].require.tenant.header: the app does not get ${header} as the client sent it; choose a header of its own, such as X-Tenant`)],
   'a tenant from a host with a port': [rule({ require: { tenant: { claim: 't', host: '*.example.com:8443' } } }), 'rules[0].require.tenant.host: hosts are compared without their port; leave it out: *.example.com'],
   'a tenant from a fixed host': [rule({ require: { tenant: { claim: 't', host: 'example.com' } } }), 'rules[0].require.tenant.host: "example.com" does not say where the tenant is; write *.example.com'],
 
