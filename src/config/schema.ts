@@ -65,8 +65,8 @@ const tokenSource = v.union([
 
 const identityHeader = group({
   claim: v.pipe(claimPath, about('A claim name (may be a URL), a dotted path into nested claims, or the path as a list.')),
-  encoding: field(v.picklist(['plain', 'csv', 'json', 'base64url']), 'plain', 'plain: one string, number or boolean; csv: an array, or a space-separated string, joined by commas; json: ASCII JSON; base64url: of the JSON.'),
-  required: field(v.boolean(), false, 'Refuse the request when the claim is missing.'),
+  encoding: field(v.picklist(['plain', 'csv', 'json', 'base64url']), 'plain', 'plain: one string, number or boolean; csv: an array, or a space-separated string, joined by commas; json: ASCII JSON; base64url: of the JSON. A claim that is missing or null sends no header; nor, as plain and csv, does an empty one. json and base64url send what is empty, too: `""`, `[]`.'),
+  required: field(v.boolean(), false, 'Refuse the request when the claim is missing or null; as plain and csv, also when it is empty.'),
 })
 
 const anyOf = v.pipe(v.optional(v.array(text)), about('At least one of these.'))
