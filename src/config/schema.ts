@@ -16,7 +16,7 @@ const headerName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, '
 /** RFC 9110 section 11.1. */
 const authScheme = v.pipe(v.string(), v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'must be one word, such as Bearer'))
 const claimPath = v.union([text, v.pipe(v.array(text), v.minLength(1, 'must name the claim'))])
-const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+const count = v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(0))
 
 /** Signature algorithms (RFC 7518, RFC 8037). HMAC is possible only with `keys.secretFile`. */
 export const ASYMMETRIC_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
@@ -89,7 +89,7 @@ const requirement = group({
   claims: v.pipe(v.optional(groupByName(text, v.union([scalar, v.array(scalar)]))), about('Claim (path) to value; a list means any of. An array claim matches if it holds the value.')),
   tenant: v.pipe(v.optional(group({
     claim: v.pipe(claimPath, about('The claim that holds the tenant, or a list of them.')),
-    segment: v.pipe(v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))), about('The path\'s Nth segment; 1 is the first.')),
+    segment: v.pipe(v.optional(v.pipe(v.number(), v.integer('must be a whole number'), v.minValue(1))), about('The path\'s Nth segment; 1 is the first.')),
     host: v.pipe(v.optional(text), about('What `*` stands for in a host pattern such as `*.example.com`.')),
     header: v.pipe(v.optional(headerName), about('A header, sent exactly once in whatever spelling.')),
   })), about('The token\'s tenant must be the one that the request is about, as said in exactly one of segment, host, header.')),

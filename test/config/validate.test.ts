@@ -54,6 +54,8 @@ const CASES: Record<string, readonly [fields: object, ...problems: string[]]> = 
     'cache.entries: must be a number; found "5"',
     'limits.headerBytes: write a size such as 16384, 16KiB or 1MiB; found "5GiB"',
     'limits.headerTimeout: write a duration such as 500ms, 30s, 5m or 1h; found 10'],
+  'parts of a whole': [{ cache: { entries: 1.5 }, ...rule({ require: { tenant: { claim: 't', segment: 1.5 } } }) },
+    'rules[0].require.tenant.segment: must be a whole number; found 1.5', 'cache.entries: must be a whole number; found 1.5'],
   'nothing where something belongs': [{ rules: null }, 'rules: must be a list; found nothing'],
   'a list where a group belongs': [{
     admin: [], identity: { headers: [] }, paths: [], denylist: { issuedBefore: [[]] }, limits: [], log: [{}], exposure: ['check'], probes: [],
