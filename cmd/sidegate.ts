@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The CLI: one file per command in `sidegate/`, of which only the one that is asked for is loaded. */
 import yargs, { type CommandModule } from 'yargs'
+import { UsageError } from './sidegate/usage-error.ts'
 
 /** Name -> the module whose default export is a yargs CommandModule. The order is that of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = {
@@ -11,6 +12,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: unknown }>>> = 
   audit: () => import('./sidegate/audit.ts'),
 }
 
+/** What may be there more than once. */
+const LISTS = new Set(['_', 'files', 'filename', 'f', 'header', 'H'])
+
+/** yargs makes a list of an option that is given twice, which no command expects. */
+function givenOnce(options: Readonly<Record<string, unknown>>): string | true {
+  const [name, values] = Object.entries(options).find(([name, value]) => Array.isArray(value) && !LISTS.has(name)) ?? []
+  return name === undefined || `--${name} is given ${(values as unknown[]).length} times; give it once.`
+}
+
 /** Runs one command line; sets the exit code: 0 done, 1 the command found or met something wrong, 2 wrong usage. */
 async function run(argv: readonly string[]): Promise<void> {
   const [name = ''] = argv
@@ -18,15 +28,15 @@ async function run(argv: readonly string[]): Promise<void> {
   const modules = await Promise.all(wanted.map((load) => load()))
   const cli = yargs([...argv]).scriptName('sidegate').usage('$0 <command>').locale('en').strict().recommendCommands()
     .demandCommand(1, 'No command given.').help().alias('help', 'h')
-    .fail((message, error) => {
-      if (error) throw error
+    .check(givenOnce, true)
+    .fail((message, error: unknown) => {
+      // What yargs itself has to say is wrong usage, whether it comes as its error, as text, or as both.
+      if (error instanceof Error && error.name !== 'YError') throw error
       throw new UsageError(message.startsWith('Did you mean') ? `There is no command ${name}. ${message}` : message)
     })
   for (const { default: command } of modules) cli.command(command as CommandModule)
   await cli.parseAsync()
 }
-
-class UsageError extends Error {}
 
 run(process.argv.slice(2)).catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error)

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs'
+import { UsageError } from './usage-error.ts'
 
 interface Options {
   files: string[]
@@ -10,14 +11,14 @@ interface Options {
 }
 
 async function checkFilesOf({ files, strict, output }: Options): Promise<boolean> {
-  if (files.length === 0) throw new Error('name the configuration files to check: sidegate check FILE..., or check a cluster: sidegate check --cluster')
-  if (output === 'json') throw new Error('--output json is for --cluster')
-  const { checkFiles } = await import('../../src/config/check.ts')
-  return checkFiles(files, strict, console.log)
+  if (files.length === 0) throw new UsageError('name the configuration files to check: sidegate check FILE..., or check a cluster: sidegate check --cluster')
+  if (output === 'json') throw new UsageError('--output json is for --cluster')
+  const [{ checkFiles }, { inlineKeyProblems }] = await Promise.all([import('../../src/config/check.ts'), import('../../src/auth/inline-keys.ts')])
+  return checkFiles(files, strict, inlineKeyProblems, console.log)
 }
 
 async function checkClusterOf({ files, strict, output, kubeconfig, namespace }: Options): Promise<boolean> {
-  if (files.length > 0) throw new Error('check files or a cluster, not both: leave out the file names or --cluster')
+  if (files.length > 0) throw new UsageError('check files or a cluster, not both: leave out the file names or --cluster')
   const { checkCluster } = await import('../../src/injector/cluster-check.ts')
   return checkCluster({ kubeconfig, namespace, output, strict }, console.log)
 }

@@ -1,4 +1,6 @@
+import { isIP } from 'node:net'
 import type { CommandModule } from 'yargs'
+import { UsageError } from './usage-error.ts'
 
 interface Options {
   config: string
@@ -21,7 +23,7 @@ async function tokenOf({ token, 'token-file': tokenFile }: Options): Promise<str
 function fieldsOf(headers: readonly string[]): string[] {
   return headers.flatMap((header) => {
     const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(header) ?? []
-    if (name === undefined || value === undefined) throw new Error(`--header ${JSON.stringify(header)} is not "Name: value"`)
+    if (name === undefined || value === undefined) throw new UsageError(`--header ${JSON.stringify(header)} is not "Name: value"`)
     return [name, value]
   })
 }
@@ -31,15 +33,17 @@ const command: CommandModule<object, Options> = {
   command: 'explain',
   describe: 'Say stage by stage what a sidecar does with one request and token, and why',
   builder: (args) => args
-    .option('config', { type: 'string', demandOption: true, describe: 'The sidecar\'s configuration, JSON or YAML' })
-    .option('method', { type: 'string', default: 'GET' })
-    .option('path', { type: 'string', demandOption: true, describe: 'Request target: path and query' })
+    .option('config', { type: 'string', requiresArg: true, demandOption: true, describe: 'The sidecar\'s configuration, JSON or YAML' })
+    .option('method', { type: 'string', requiresArg: true, default: 'GET' })
+    .option('path', { type: 'string', requiresArg: true, demandOption: true, describe: 'Request target: path and query' })
     .option('token', { type: 'string', nargs: 1, describe: 'The token; - reads it from standard input' })
-    .option('token-file', { type: 'string', conflicts: 'token', describe: 'File that holds the token' })
+    .option('token-file', { type: 'string', requiresArg: true, conflicts: 'token', describe: 'File that holds the token' })
     .option('header', { type: 'string', array: true, nargs: 1, default: [] as string[], alias: 'H', describe: '"Name: value"; again for each' })
-    .option('peer', { type: 'string', default: '192.0.2.1', describe: 'Address of the client' })
-    .option('wait', { type: 'number', default: 5, describe: 'Longest wait for the issuers\' keys, seconds' })
-    .check(({ wait }) => wait >= 0 || '--wait must be a number of seconds, 0 or more')
+    .option('peer', { type: 'string', requiresArg: true, default: '192.0.2.1', describe: 'Address of the client' })
+    .option('wait', { type: 'number', requiresArg: true, default: 5, describe: 'Longest wait for the issuers\' keys, seconds' })
+    .check(({ wait }) => wait >= 0 || '--wait must be a number of seconds, 0 or more.')
+    .check(({ method }) => method !== '' || '--method is empty; name one, such as GET.')
+    .check(({ peer }) => isIP(peer) > 0 || `--peer ${JSON.stringify(peer)} is not an IP address; write one, such as 192.0.2.1.`)
     .example('$0 explain --config sidegate.yaml --path /admin --token-file token', 'exit code 0 if the app would see it, 1 if not'),
   handler: async (options) => {
     const [{ loadConfig }, { formatProblem }, { explain }] = await Promise.all([import('../../src/config/load.ts'), import('../../src/config/problem.ts'), import('../../src/sidecar/explain.ts')])
@@ -47,6 +51,7 @@ const command: CommandModule<object, Options> = {
     if (config === undefined) throw new Error(`the configuration is refused:\n${problems.map((problem) => formatProblem(problem, options.config)).join('\n')}`)
     const request = { method: options.method, target: options.path, headers: fieldsOf(options.header), token: await tokenOf(options), peer: options.peer }
     const { lines, passes } = await explain(config, request, options.wait * 1000)
+    if (/[a-z]/.test(request.method)) console.log(`note: methods have a case (RFC 9110 section 9.1): ${request.method} is not ${request.method.toUpperCase()}`)
     console.log(lines.join('\n'))
     process.exitCode = passes ? 0 : 1
   },

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs'
+import { UsageError } from './usage-error.ts'
 
 interface Options {
   filename: string[]
@@ -23,7 +24,7 @@ const command: CommandModule<object, Options> = {
     .example('$0 inject -f app.yaml | kubectl apply -f -', '')
     .example('kubectl get deployment web -o yaml | $0 inject -f - --uninject', ''),
   handler: async ({ filename, uninject, all, image, settings, 'native-sidecar': nativeSidecar }) => {
-    if (filename.includes('')) throw new Error('name a file, a folder or - after -f.')
+    if (filename.includes('')) throw new UsageError('name a file, a folder or - after -f.')
     // A reader that leaves early (head, a failed kubectl) is not our failure to explain.
     process.stdout.on('error', () => process.exit(1))
     const { injectFiles } = await import('../../src/injector/inject-files.ts')

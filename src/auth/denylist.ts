@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { denylistSchema } from '../config/schema.ts'
 import type { DenylistConfig } from '../config/schema.ts'
+import { parseTime } from '../config/values.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
 import { membersOf, membersWritten, parseJson } from '../lib/json.ts'
@@ -54,12 +55,10 @@ type List = (typeof LISTS)[number]
 
 type Row = NonNullable<DenylistConfig['issuedBefore']>[number]
 
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
-
 /** @throws Error when the text is no time */
 function seconds(time: Row['time']): number {
-  const value = typeof time === 'number' ? time : RFC3339.test(time) ? Date.parse(time) / 1000 : Number.NaN
-  if (Number.isFinite(value)) return value
+  const value = parseTime(time)
+  if (value !== undefined) return value
   throw new Error(`issuedBefore time ${JSON.stringify(time)} is neither Unix seconds nor RFC 3339 such as 2026-01-31T12:00:00Z`)
 }
 

@@ -3,7 +3,7 @@ import { REASONS, REASON_NAMES } from '../telemetry/reason.ts'
 import { isOptional } from './json-schema.ts'
 import { baseOf, descriptionOf, shapeOf, type AnySchema } from './schema-shape.ts'
 import { configSchema } from './schema.ts'
-import { address, duration, size } from './values.ts'
+import { address, duration, size, wait } from './values.ts'
 
 const cell = (text: string) => text.replaceAll('|', String.raw`\|`)
 const code = (text: string) => `\`${text}\``
@@ -78,7 +78,7 @@ function childRows(path: string, { type, entries, item, value, options }: Return
   return type === 'union' ? options!.flatMap((option) => childRows(path, baseOf(option))) : []
 }
 
-const VALUE_TYPES = new Map<AnySchema, string>([[duration, 'duration'], [size, 'size'], [address, 'address']])
+const VALUE_TYPES = new Map<AnySchema, string>([[duration, 'duration'], [wait, 'duration up to 24d'], [size, 'size'], [address, 'address']])
 
 /** The type in one word or a few. */
 function typeName(schema: AnySchema): string {

@@ -1,13 +1,16 @@
 /** The configuration schema as JSON Schema (draft 7): for editors, and for the chart's values. */
 import { baseOf, descriptionOf, shapeOf, type AnySchema, type Step } from './schema-shape.ts'
 import { configSchema } from './schema.ts'
-import { address, duration, size } from './values.ts'
+import { address, duration, size, wait } from './values.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
 
+const DURATION = { anyOf: [{ type: 'string', pattern: '^(0|[0-9]{1,9}(ms|s|m|h|d))$' }, { const: 0 }] }
+
 /** Value types that people write as text and the code sees as something else. */
 const VALUE_TYPES = new Map<AnySchema, JsonSchema>([
-  [duration, { anyOf: [{ type: 'string', pattern: '^(0|[0-9]{1,9}(ms|s|m|h|d))$' }, { const: 0 }] }],
+  [duration, DURATION],
+  [wait, DURATION],
   [size, { anyOf: [{ type: 'string', pattern: '^[0-9]{1,12}(KiB|MiB)?$' }, { type: 'integer', minimum: 0 }] }],
   [address, { type: 'string', pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[^:\\[\\]\\s/]+):[0-9]{1,5}$' }],
 ])

@@ -1,4 +1,4 @@
-/** The small value types of the configuration: durations, addresses, sizes. Each parses from what people write to what the code uses. */
+/** The small value types of the configuration: durations, times, addresses, sizes. Each parses from what people write to what the code uses. */
 import * as v from 'valibot'
 import type { Address } from '../http/contract.ts'
 
@@ -24,6 +24,20 @@ export function parseSize(text: string): number | undefined {
   return match ? Number(match[1]) * SIZE_UNITS[match[2]!]! : undefined
 }
 
+const RFC3339 = /^(\d{4}-\d\d-(\d\d))[T ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i
+
+/**
+ * Reads a point in time: Unix seconds, or text as in RFC 3339 section 5.6, which allows a space for the `T`.
+ * @returns Unix seconds, or undefined when it is not one
+ */
+export function parseTime(time: number | string): number | undefined {
+  if (typeof time === 'number') return Number.isFinite(time) ? time : undefined
+  const [, date = '', day] = RFC3339.exec(time) ?? []
+  // JavaScript takes 30 February for a day in March.
+  if (new Date(date).getUTCDate() !== Number(day)) return undefined
+  return Date.parse(time.toUpperCase().replace(' ', 'T')) / 1000
+}
+
 /**
  * Parses `host:port` or `[ipv6]:port`.
  * @returns the address, or undefined when the text is not one
@@ -45,11 +59,22 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host) || /^::ffff:127(\.\d{1,3}){3}$/i.test(host)
 }
 
-/** Schema: duration text to milliseconds. */
-export const duration = v.pipe(
+/** What a timer of Node holds is 2^31 - 1 ms, a little more than this. A longer one is over at once. */
+const LONGEST_WAIT = 24 * DURATION_UNITS['d']!
+
+const durationText = v.pipe(
   v.union([v.string(), v.literal(0)], 'write a duration such as 500ms, 30s, 5m or 1h'),
   v.transform(String),
   v.check((text) => parseDuration(text) !== undefined, 'write a duration such as 500ms, 30s, 5m or 1h'),
+)
+
+/** Schema: duration text to milliseconds. For what is compared, and for what goes to the transport's wheel: both hold any. */
+export const duration = v.pipe(durationText, v.transform((text) => parseDuration(text)!))
+
+/** Schema: text of a duration that goes to a timer, to milliseconds. */
+export const wait = v.pipe(
+  durationText,
+  v.check((text) => (parseDuration(text) ?? 0) <= LONGEST_WAIT, 'must be at most 24d: no timer runs longer'),
   v.transform((text) => parseDuration(text)!),
 )
 

@@ -1,4 +1,5 @@
 /** The sidecar as a process: arguments, configuration file, signals, exit code. */
+import { inlineKeyProblems } from '../auth/inline-keys.ts'
 import type { StartTransport } from '../http/contract.ts'
 import { formatProblem } from '../config/problem.ts'
 import { formatAddress } from '../config/values.ts'
@@ -25,7 +26,8 @@ export async function run(argv: readonly string[], startTransport: StartTranspor
     return options.code
   }
   const opened = await openConfig(options)
-  if (opened.config === undefined) return complain(opened.problems.map((problem) => formatProblem(problem, options.config)))
+  const problems = opened.config === undefined ? opened.problems : inlineKeyProblems(opened.config)
+  if (opened.config === undefined || problems.length > 0) return complain(problems.map((problem) => formatProblem(problem, options.config)))
   const warnings = opened.warnings.map((problem) => formatProblem(problem, options.config))
   if (options.check) {
     process.stdout.write([...warnings.map((warning) => `warning: ${warning}`), `${options.config}: ok`, ''].join('\n'))

@@ -69,6 +69,10 @@ t.test('a required claim must be there and not be empty', (t) => {
   for (const value of [undefined, null, '']) t.strictSame(encoded('plain', value, { required: true }), { refused: 'claim_invalid', out: [] })
   t.strictSame(encoded('csv', [], { required: true }), { refused: 'claim_invalid', out: [] })
   t.equal(encoded('plain', 0, { required: true }), '0')
+  for (const encoding of ['json', 'base64url']) for (const value of [undefined, null]) t.strictSame(encoded(encoding, value, { required: true }), { refused: 'claim_invalid', out: [] })
+  for (const [encoding, text, list] of [['json', '""', '[]'], ['base64url', 'IiI', 'W10']] as const) {
+    t.strictSame([encoded(encoding, '', { required: true }), encoded(encoding, [], { required: true })], [text, list], `${encoding} says also what is empty, as docs/configuration.md has it`)
+  }
   t.end()
 })
 

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,7 +48,26 @@ t.test('check: 0 for a good file, 1 with every problem for a bad one', (t) => {
     ].join('\n'),
     stderr: '',
   })
-  t.match(sidegate(['check']), { status: 1, stderr: /^sidegate: name the configuration files to check/ })
+  t.end()
+})
+
+t.test('check: keys of which none is usable are found, as the start of the sidecar would', (t) => {
+  const { publicKey: weak } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const config = (keys: unknown[]) => ({ ...GOOD, issuers: [{ ...GOOD.issuers[0], keys: { inline: { keys } } }] })
+  const cases: [string, unknown, string][] = [
+    ['weak', weak.export({ format: 'jwk' }), 'RSA key of 1024 bits; at least 2048 are needed'],
+    ['private', privateKey.export({ format: 'jwk' }), 'private key material in a public set'],
+    ['garbage', 'x', 'not an object'],
+  ]
+  for (const [name, key, why] of cases) {
+    t.strictSame(sidegate(['check', file(`${name}.json`, config([key]))]), {
+      status: 1,
+      stdout: `error    ${name}.json: issuers[0].keys.inline.keys: no key of the JWKS is usable (key 0: ${why}); put the issuer's public signing keys here\nrefused  ${name}.json: 1 error\n`,
+      stderr: '',
+    })
+  }
+  t.match(sidegate(['check', file('some.json', config([...GOOD.issuers[0]!.keys.inline.keys, 'x']))]), { status: 0 }, 'one that is usable will do')
   t.end()
 })
 
@@ -61,8 +81,32 @@ t.test('explain: 0 when the app would see the request, 1 when not', (t) => {
   const explain = (args: readonly string[], input = '') => sidegate(['explain', '--config', 'good.json', ...args], input)
   t.match(explain(['--path', '/open', '-H', 'X-User-Id: admin']), { status: 0, stdout: /removed X-User-Id \(identity\)[^]*FORWARDED by rule 0:\/open: anonymous/ })
   t.match(explain(['--path', '/x', '--token', '-'], 'abc\n'), { status: 1, stdout: /DENIED: no_rule/ })
-  t.match(explain(['--path', '/x', '--header', 'nonsense']), { status: 1, stderr: 'sidegate: --header "nonsense" is not "Name: value"\n' })
+  t.match(explain(['--path', '/open', '--method', 'get', '--peer', '2001:db8::1']), { status: 0, stdout: /^note: methods have a case \(RFC 9110 section 9\.1\): get is not GET\nget \/open, Host app, from 2001:db8::1\n/ })
   t.match(sidegate(['explain', '--config', 'bad.yaml', '--path', '/']), { status: 1, stderr: /^sidegate: the configuration is refused:\nbad\.yaml:1: listeners/ })
   t.match(sidegate(['explain', '--path', '/']), { status: 2, stderr: /Missing required argument: config/ })
+  t.end()
+})
+
+t.test('wrong usage exits 2, whoever finds it', (t) => {
+  const explain = ['explain', '--config', 'good.json', '--path', '/open']
+  const cases: [string[], string][] = [
+    [['check'], 'name the configuration files to check: sidegate check FILE..., or check a cluster: sidegate check --cluster'],
+    [['check', '--output', 'json', 'good.json'], '--output json is for --cluster'],
+    [['check', 'good.json', '--cluster'], 'check files or a cluster, not both: leave out the file names or --cluster'],
+    [['inject', '-f', ''], 'name a file, a folder or - after -f.'],
+    [[...explain, '--header', 'nonsense'], '--header "nonsense" is not "Name: value"'],
+    [[...explain, '--header'], 'Not enough arguments following: header'],
+    [[...explain, '--wait', 'abc'], '--wait must be a number of seconds, 0 or more.'],
+    [[...explain, '--wait', '-5'], '--wait must be a number of seconds, 0 or more.'],
+    [[...explain, '--peer', 'nonsense'], '--peer "nonsense" is not an IP address; write one, such as 192.0.2.1.'],
+    [[...explain, '--method', ''], '--method is empty; name one, such as GET.'],
+    [[...explain, '--method'], 'Not enough arguments following: method'],
+    [[...explain, '--config', 'good.json'], '--config is given 2 times; give it once.'],
+    [[...explain, '--token-file', 'a', '--token-file', 'b', '--token-file', 'c'], '--token-file is given 3 times; give it once.'],
+  ]
+  for (const [args, says] of cases) {
+    t.strictSame(sidegate(args), { status: 2, stdout: '', stderr: `sidegate: ${says}\nTry sidegate --help, or sidegate <command> --help.\n` }, args.join(' '))
+  }
+  t.match(sidegate([...explain, '-H', 'a: b', '--header', 'c: d']), { status: 0 }, 'a list is given as often as there is need')
   t.end()
 })

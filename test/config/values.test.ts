@@ -1,11 +1,21 @@
 import * as fc from 'fast-check'
 import t from 'tap'
-import { formatAddress, isLoopback, parseAddress, parseDuration, parseSize } from '../../src/config/values.ts'
+import { formatAddress, isLoopback, parseAddress, parseDuration, parseSize, parseTime } from '../../src/config/values.ts'
 import { holds } from '../helpers/property.ts'
 
 t.test('durations', (t) => {
   for (const [text, ms] of [['0', 0], ['500ms', 500], ['30s', 30_000], ['5m', 300_000], ['1h', 3_600_000], ['7d', 604_800_000], ['0s', 0]] as const) t.equal(parseDuration(text), ms, text)
   for (const text of ['', '1', '-1s', '1.5s', '1 s', ' 1s', '1s ', '1S', '1w', 's', '1ss', '1m30s', '0x1s', '1e3s', '9999999999s', 'Infinity']) t.equal(parseDuration(text), undefined, text)
+  t.end()
+})
+
+t.test('times', (t) => {
+  const noon = Date.UTC(2026, 0, 31, 12) / 1000
+  for (const text of ['2026-01-31T12:00:00Z', '2026-01-31t12:00:00z', '2026-01-31 12:00:00Z', '2026-01-31T13:30:00+01:30', '2026-01-31T12:00:00-00:00', noon]) t.equal(parseTime(text), noon, String(text))
+  t.equal(parseTime('2028-02-29T00:00:00.5Z'), Date.UTC(2028, 1, 29) / 1000 + 0.5)
+  t.equal(parseTime(0), 0)
+  for (const text of ['', 'yesterday', '2026-01-31', '2026-01-31T12:00Z', '2026-01-31T12:00:00', '2026-02-30T12:00:00Z', '2026-02-29T12:00:00Z', '2026-13-01T12:00:00Z', '2026-00-01T12:00:00Z', '2026-01-00T12:00:00Z', '2026-01-31T24:00:00Z', '2026-01-31T12:60:00Z',
+    '2026-01-31T12:00:00+24:00', '2026-01-31  12:00:00Z', '2026-01-31T12:00:00.Z', ' 2026-01-31T12:00:00Z', '1769860800', Infinity, Number.NaN]) t.equal(parseTime(text), undefined, String(text))
   t.end()
 })
 

@@ -123,7 +123,7 @@ t.test('a CA file that changes is in force at the next fetch; the keys go on mea
   const app = await startApp()
   const files = mount(t)
   files.publish({ 'ca.pem': issuer.ca! })
-  const entry = (name: string) => ({ name, issuer: issuer.url, audiences: ['internal-services'], keys: { discovery: true, caFile: files.path('ca.pem'), cooldown: '50ms' } })
+  const entry = (name: string) => ({ name, issuer: issuer.url, audiences: ['internal-services'], keys: { discovery: true, caFile: files.path('ca.pem'), cooldown: '1s' } })
   const sidecar = await startSidecar({ issuers: [entry('corp')] }, { app: app.address })
   t.teardown(async () => { await sidecar.close(); await app.close(); await issuer.stop() })
   const ask = async (token: string) => {
@@ -135,7 +135,7 @@ t.test('a CA file that changes is in force at the next fetch; the keys go on mea
   t.equal(await ask(token), 200)
   files.publish({ 'ca.pem': (await startIssuerCa(t)) })
   const added = await issuer.addKey()
-  await sleep(60)
+  await sleep(1_010)
   t.equal(await ask(await issuer.sign({}, { kid: added.kid })), 401, 'an issuer with another CA is not trusted with new keys')
   t.equal(await ask(token), 200, 'the keys it gave before still hold')
   files.publish({ 'ca.pem': issuer.ca! })

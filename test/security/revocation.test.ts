@@ -60,6 +60,8 @@ t.test('each kind of entry, from the configuration', async (t) => {
   const everyone = bench(await openDenylist({ issuedBefore: [{ time: noon }] }))
   t.equal(await everyone.judge(token({ iat: noon - 1 })), 'token_revoked')
   t.equal(await everyone.judge(token()), 'passed')
+  const spaced = bench(await openDenylist({ issuedBefore: [{ time: new Date(noon * 1000).toISOString().replace('T', ' ') }] }))
+  t.equal(await spaced.judge(token({ iat: noon - 1 })), 'token_revoked', 'a time that the check of the configuration accepts')
 })
 
 t.test('a file that says nothing, or two things, is no deny-list: the old one stays', async (t) => {
@@ -138,8 +140,8 @@ t.test('a bad file is refused with all its problems and the old one stays in for
     ['{"jtis":["one"],"sub":[1]}', /jtis.*sub|sub.*jtis/],
     ['{"issuedBefore":[{"time":"yesterday"}]}', /issuedBefore time "yesterday" is neither Unix seconds nor RFC 3339/],
     ['{"file":"/other"}', /cannot name another file/],
-    ['[]', /wrong/],
-    ['just text', /wrong/],
+    ['[]', /is empty or no object/],
+    ['just text', /is empty or no object/],
   ]
   for (const [text, message] of bad) {
     writeFileSync(file, text)
@@ -158,6 +160,7 @@ t.test('a file that is not there, or wrong, at the start is an error and not an 
   await t.rejects(openDenylist({ file: join(dir, 'missing.json') }), /cannot be read: ENOENT/)
   await t.rejects(openDenylist({ file: join(dir, 'bad.json') }), /is wrong: jti/)
   await t.rejects(openDenylist({ issuedBefore: [{ time: 'soon' }] }), /"soon" is neither/)
+  await t.rejects(openDenylist({ issuedBefore: [{ time: '2026-02-30T12:00:00Z' }] }), /"2026-02-30T12:00:00Z" is neither/)
   t.same((await openDenylist(undefined)).status(), { entries: 0, lastError: undefined })
 })
 

@@ -10,6 +10,7 @@ import t, { type Test } from 'tap'
 
 t.setTimeout(120_000)
 
+const NO_KEYS = { issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { inline: { keys: ['x'] } } }] }
 const ANYONE = [{ match: { path: '/**' }, allow: 'anonymous' }]
 
 async function setting(t: Test, config: Record<string, unknown> = {}) {
@@ -84,6 +85,8 @@ t.test('what cannot start says why in one sentence, and does not exit 0', async 
     ['unknown argument', ['--confg', 'x'], 2, /--confg/],
     ['no such file', ['--config', '/nonexistent/sidegate.yaml'], 1, /\/nonexistent\/sidegate\.yaml.*(no such file|does not exist|not found)/i],
     ['several problems, --check', ['--check', '--config', config({ mode: 'enforced', shutdown: { delay: 'soon' } })], 1, /mode[^]*shutdown\.delay/],
+    ['inline keys of which none is usable, --check', ['--check', '--config', config(NO_KEYS)], 1, /issuers\[0\]\.keys\.inline\.keys: no key of the JWKS is usable \(key 0: not an object\)/],
+    ['inline keys of which none is usable', ['--config', config(NO_KEYS)], 1, /issuers\[0\]\.keys\.inline\.keys: no key of the JWKS is usable \(key 0: not an object\)/],
     ['port in use', ['--config', config({ listeners: [{ bind, upstream: '127.0.0.1:1' }] })], 1, new RegExp(`${bind}.*another process listens there`)],
   ]
   await Promise.all(cases.map(async ([name, args, code, says]) => {

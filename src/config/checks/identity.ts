@@ -1,7 +1,7 @@
 /** Identity headers and the places of tokens: names that are safe to own, each once. */
 import { fold, compileNames } from '../../http/header-names.ts'
 import { HOP_BY_HOP } from '../../http/hop-by-hop.ts'
-import { ORIGIN_HEADERS, OVERRIDE_HEADERS } from '../../http/forwarded.ts'
+import { FOREIGN_IDENTITY_HEADERS, ORIGIN_HEADERS, OVERRIDE_HEADERS } from '../../http/forwarded.ts'
 import type { ConfigPath, Reports } from '../problem.ts'
 import type { TokenSourceConfig } from '../schema.ts'
 import type { Draft } from '../validate.ts'
@@ -26,18 +26,18 @@ export function checkIdentity(draft: Draft, reports: Reports): void {
   const headers = draft.identity?.headers ?? {}
   const path = ['identity', 'headers']
   const seen = new Map<string, string>()
-  for (const [name, { claim }] of Object.entries(headers)) {
+  for (const name of Object.keys(headers)) {
     const here = [...path, name]
     if (breaksMessages(name) || isStandard(name)) reports.error(here, 'this header has a meaning of its own in HTTP; choose another name, such as X-User-Id')
     const twin = seen.get(fold(name))
     if (twin !== undefined) reports.error(here, `to many frameworks this is the same header as ${twin}; keep one of them`)
     seen.set(fold(name), name)
-    if (claim.length === 0) reports.error([...here, 'claim'], 'the path is empty; name the claim')
   }
   for (const [index, name] of draft.identity?.alsoStrip?.entries() ?? []) {
     if (breaksMessages(name)) reports.error(['identity', 'alsoStrip', index], `without ${name} messages cannot be understood; remove it from the list`)
   }
   checkTokens(draft, seen, reports)
+  checkTenantHeaders(draft, reports)
 }
 
 function checkTokens(draft: Draft, identityHeaders: ReadonlyMap<string, string>, { error, warn }: Reports): void {
@@ -49,6 +49,8 @@ function checkTokens(draft: Draft, identityHeaders: ReadonlyMap<string, string>,
     const earlier = places.get(place)
     if (earlier !== undefined) error(path, `the same place as tokens[${earlier}]; remove one of them`)
     places.set(place, index)
+    const shadow = earlier === undefined ? shadowOf(source, draft.tokens ?? []) : -1
+    if (shadow >= 0) error(path, `tokens[${shadow}] is the same header with a scheme, so without one nothing is taken from it; name the scheme, or keep only one of them`)
     if ('query' in source) warn(path, 'tokens in URLs end up in histories and logs of others (RFC 6750 section 5.3); prefer a header')
     if ('cookie' in source && !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(source.cookie)) error([...path, 'cookie'], `${JSON.stringify(source.cookie)} cannot be a cookie's name (RFC 6265)`)
     if ('header' in source) checkTokenHeader(source.header, [...path, 'header'], identityHeaders, error)
@@ -59,6 +61,24 @@ function checkTokenHeader(name: string, path: ConfigPath, identityHeaders: Reado
   const twin = identityHeaders.get(fold(name))
   if (breaksMessages(name)) error(path, `${name} has a meaning of its own in HTTP; choose another header`)
   if (twin !== undefined) error(path, `the identity header ${twin} has this name, too; choose another for one of them`)
+}
+
+/** The place with a scheme in the header of a place without one, in any spelling, or -1. */
+function shadowOf(source: TokenSourceConfig, all: readonly (TokenSourceConfig | undefined)[]): number {
+  if (!('header' in source) || source.scheme !== undefined) return -1
+  return all.findIndex((other) => other !== undefined && 'header' in other && other.scheme !== undefined && fold(other.header) === fold(source.header))
+}
+
+/** The app must read the tenant where the sidecar read it, so not from a header that is consumed, removed or written anew on its way. */
+function checkTenantHeaders({ identity, rules, tokens }: Draft, { error }: Reports): void {
+  const changed = compileNames([
+    ...HOP_BY_HOP, 'Host', 'Content-Length', 'Expect', ...ORIGIN_HEADERS, ...OVERRIDE_HEADERS, ...FOREIGN_IDENTITY_HEADERS,
+    ...Object.keys(identity?.headers ?? {}), ...identity?.alsoStrip ?? [], ...(tokens ?? []).flatMap((source) => source !== undefined && 'header' in source ? [source.header] : []),
+  ])
+  for (const [index, rule] of rules?.entries() ?? []) {
+    const header = rule?.require?.tenant?.header
+    if (header !== undefined && changed(header)) error(['rules', index, 'require', 'tenant', 'header'], `the app does not get ${header} as the client sent it; choose a header of its own, such as X-Tenant`)
+  }
 }
 
 const placeOf = (source: TokenSourceConfig): string => {

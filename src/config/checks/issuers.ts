@@ -6,7 +6,8 @@ import type { Draft } from '../validate.ts'
 type Keys = IssuerConfig['keys']
 
 const SOURCES = ['discovery', 'jwksUri', 'file', 'inline', 'secretFile'] as const
-const MINUTE = 60_000
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
 
 export function checkIssuers(draft: Draft, reports: Reports): void {
   const issuers = draft.issuers ?? []
@@ -38,10 +39,20 @@ function checkKeys(keys: Keys, issuer: string | undefined, path: ConfigPath, { e
   if (keys.jwksUri !== undefined) checkUrl(keys.jwksUri, keys.allowHttp, [...path, 'jwksUri'], error)
   if (keys.discovery && issuer !== undefined) checkDiscovery(issuer, keys.allowHttp, [...path, 'discovery'], error)
   if (keys.allowHttp) warn([...path, 'allowHttp'], 'whoever can answer for the issuer\'s name can forge every token; for tests only')
+  for (const [index, host] of keys.allowedHosts.entries()) {
+    const likely = likelyHost(host)
+    if (host !== likely) error([...path, 'allowedHosts', index], `${JSON.stringify(host)} is no host as URLs have it; write ${likely ?? 'for example keys.example.com or keys.example.com:8443'}`)
+  }
   const isFetched = keys.discovery || keys.jwksUri !== undefined
   for (const field of ['caFile', 'bearerTokenFile'] as const) {
     if (keys[field] !== undefined && !isFetched) error([...path, field], 'has no effect on keys that are not fetched; remove it, or use discovery or jwksUri')
   }
+}
+
+/** The host, with its port unless that is https' own, as URLs have it: of a URL, or of what stands where a host belongs. */
+function likelyHost(text: string): string | undefined {
+  const url = URL.parse(text.includes('//') ? text : `https://${text}`)
+  return url?.host || undefined
 }
 
 function checkUrl(text: string, allowHttp: boolean, path: ConfigPath, error: Reports['error']): void {
@@ -70,5 +81,6 @@ function checkTimes(keys: Keys, path: ConfigPath, { error, warn }: Reports): voi
   for (const field of ['refresh', 'maxAge', 'timeout', 'maxBytes', 'maxKeys'] as const) {
     if (keys[field] === 0) error([...path, field], 'must be more than 0; remove it to use the default')
   }
+  if (keys.cooldown < SECOND) error([...path, 'cooldown'], 'must be at least 1s: tokens with an unknown kid would make the sidecar ask the issuer again and again')
   if (keys.maxAge > 0 && keys.maxAge < keys.refresh) warn([...path, 'maxAge'], 'is shorter than refresh, so keys lapse before they are fetched again; make it several times as long')
 }

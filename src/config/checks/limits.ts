@@ -3,6 +3,7 @@ import { parseCidr } from '../../lib/cidr.ts'
 import { didYouMean } from '../../lib/similar.ts'
 import type { Reports } from '../problem.ts'
 import type { Draft } from '../validate.ts'
+import { parseTime } from '../values.ts'
 
 export function checkLimits(draft: Draft, reports: Reports): void {
   checkSizes(draft, reports)
@@ -41,15 +42,9 @@ function checkForwarded({ forwarded }: Draft, { error, warn }: Reports): void {
 
 function checkDenylist({ denylist, issuers }: Draft, { error }: Reports): void {
   const names = (issuers ?? []).flatMap((issuer) => issuer?.name === undefined ? [] : [issuer.name])
-  for (const [index, { issuer, sub, time }] of denylist?.issuedBefore?.entries() ?? []) {
+  for (const [index, { issuer, time }] of denylist?.issuedBefore?.entries() ?? []) {
     const path = ['denylist', 'issuedBefore', index]
-    if (issuer === undefined && sub === undefined) error(path, 'say whose tokens: issuer, sub or both')
     if (issuer !== undefined && !names.includes(issuer)) error([...path, 'issuer'], `${issuer} is no issuer's name${didYouMean(issuer, names)}`)
-    if (typeof time === 'string' && !isDateTime(time)) error([...path, 'time'], `${JSON.stringify(time)} is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z`)
+    if (parseTime(time) === undefined) error([...path, 'time'], `${typeof time === 'string' ? JSON.stringify(time) : time} is not a time; write Unix seconds or RFC 3339, such as 2026-01-31T12:00:00Z`)
   }
-}
-
-/** RFC 3339 section 5.6. */
-function isDateTime(text: string): boolean {
-  return /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text.replace(' ', 'T')))
 }

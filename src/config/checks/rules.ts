@@ -46,8 +46,16 @@ function checkMatch({ methods, hosts, preflight }: Match, path: ConfigPath, { er
     if (method === 'CONNECT' || method === 'TRACE') warn([...path, 'methods', index], `${method} is always refused, whatever the rules say; remove it`)
   }
   for (const [index, host] of hosts?.entries() ?? []) {
-    if (canonicalPattern(host) === undefined) error([...path, 'hosts', index], `${JSON.stringify(host)} is not a host; write app.example.com, or *.example.com for any one label`)
+    const here = [...path, 'hosts', index]
+    if (canonicalPattern(host) === undefined) error(here, `${JSON.stringify(host)} is not a host; write app.example.com, or *.example.com for any one label`)
+    else checkNoPort(host, here, error)
   }
+}
+
+/** A port would be passed over in silence, and the rule hold for every port. */
+function checkNoPort(host: string, path: ConfigPath, error: Reports['error']): void {
+  const [port] = /:\d*$/.exec(host) ?? []
+  if (port !== undefined) error(path, `hosts are compared without their port; leave it out: ${host.slice(0, -port.length)}`)
 }
 
 function checkRequirement(require: RequirementConfig, path: ConfigPath, issuerNames: readonly string[], { error }: Reports): void {
@@ -80,7 +88,9 @@ function checkTenant(tenant: NonNullable<RequirementConfig['tenant']>, path: Con
   const places = (['segment', 'host', 'header'] as const).filter((place) => tenant[place] !== undefined)
   if (places.length !== 1) error(path, `name exactly one of segment, host, header; found ${places.length === 0 ? 'none' : places.join(' and ')}`)
   const { host } = tenant
-  if (host !== undefined && !canonicalPattern(host)?.startsWith('*.')) error([...path, 'host'], `${JSON.stringify(host)} does not say where the tenant is; write *.example.com`)
+  if (host === undefined) return
+  if (canonicalPattern(host)?.startsWith('*.')) checkNoPort(host, [...path, 'host'], error)
+  else error([...path, 'host'], `${JSON.stringify(host)} does not say where the tenant is; write *.example.com`)
 }
 
 interface Coverage {
