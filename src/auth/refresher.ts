@@ -39,7 +39,7 @@ const LEAST_WAIT = 100
 const FIRST_RETRY = 1000
 const LONGEST_RETRY = 30_000
 /** Whoever knows a `kid` can send bad signatures at no cost; what they cause stays well below what tokens with an unknown one may. */
-export const DOUBT_COOLDOWNS = 4
+const DOUBT_COOLDOWNS = 4
 /** A refresh comes this much of its time early, at most: ahead of expiry, and not all sidecars at once. */
 const JITTER = 0.2
 

@@ -9,7 +9,7 @@ export type Locate = (path: ConfigPath) => number | undefined
 export type ParsedText = { readonly value: unknown; readonly isJson: boolean; readonly locate: () => Promise<Locate> } | { readonly problems: readonly Problem[] }
 
 /** Largest configuration read, in characters; a ConfigMap holds no more. */
-export const MAX_TEXT = 2 * 1024 ** 2
+const MAX_TEXT = 2 * 1024 ** 2
 
 /**
  * Parses JSON or YAML.

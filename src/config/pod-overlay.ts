@@ -8,7 +8,7 @@ import { formatAddress } from './values.ts'
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
 
 /** The `--pod` argument, after JSON.parse. `probes` is checked with the rest of the configuration, after the merge. */
-export const podOverlaySchema = v.strictObject({
+const podOverlaySchema = v.strictObject({
   /** The pod's addresses, comma-separated, as `status.podIPs` gives them. */
   ips: v.pipe(
     v.string(),

@@ -77,7 +77,9 @@ const names = v.union([
   group({ anyOf, allOf }),
 ])
 
-const scalar = v.union([v.string(), v.number(), v.boolean()])
+const INEXACT = 'is beyond 2^53, where several numbers are one; have the issuer write it as text'
+const exact = v.pipe(v.number(), v.minValue(Number.MIN_SAFE_INTEGER, INEXACT), v.maxValue(Number.MAX_SAFE_INTEGER, INEXACT))
+const scalar = v.union([v.string(), exact, v.boolean()])
 
 const requirement = group({
   issuers: v.pipe(v.optional(v.array(text)), about('Only tokens of these issuers (by name).')),

@@ -120,10 +120,13 @@ function targetPort(container: Container, kind: ProbeKind, target: Target): numb
   return refuse(`${field} of container "${container.name}" goes to port ${port}; ${ADMIN_PORT} to ${HEALTH_PORT} are Sidegate's own. Point it at the app.`)
 }
 
+/** A probe that takes longer than this has no use for its limit, and the sidecar's configuration takes no such time. */
+const A_DAY = 86_400
+
 function seconds(kind: ProbeKind, handler: Handler, grace: number): number {
   if (kind === 'preStop') return Math.max(1, grace)
   if (kind === 'postStart') return 300
-  return Math.max(1, handler.timeoutSeconds ?? 1)
+  return Math.min(A_DAY, Math.max(1, handler.timeoutSeconds ?? 1))
 }
 
 function describe({ httpGet, grpc }: Target, port: number): Record<string, unknown> {

@@ -3,6 +3,7 @@
  * per profile, each validated as the sidecar will, or every problem with the path that people wrote.
  */
 import { createHash } from 'node:crypto'
+import { inlineKeyProblems } from '../auth/inline-keys.ts'
 import { parseText } from '../config/parse.ts'
 import { formatPath, type ConfigPath, type Problem } from '../config/problem.ts'
 import { validateConfig } from '../config/validate.ts'
@@ -88,7 +89,7 @@ function compileProfile(name: string, body: unknown, issuers: readonly unknown[]
   const config = { ...rest, issuers: chosen.map((index) => issuers[index]) }
   const checked = validateConfig({ ...config, listeners: LISTENERS })
   const say = ({ path, message }: Problem) => `${sourcePath(name, chosen, path)}: ${message}`
-  problems.push(...checked.problems.map(say))
+  problems.push(...checked.problems.map(say), ...checked.config === undefined ? [] : inlineKeyProblems(checked.config).map(say))
   warnings.push(...checked.warnings.map(say))
   const text = JSON.stringify(config, undefined, 1)
   if (text.length > MAX_PROFILE_BYTES) problems.push(`profiles.${name}: has ${text.length} bytes with its issuers; at most ${MAX_PROFILE_BYTES} fit.`)

@@ -80,7 +80,7 @@ function earlier(...found: readonly Found[]): Found {
 }
 
 /** The path patterns of a rule. */
-export function pathsOf({ match: { path } }: RuleConfig): readonly string[] {
+function pathsOf({ match: { path } }: RuleConfig): readonly string[] {
   return typeof path === 'string' ? [path] : path
 }
 

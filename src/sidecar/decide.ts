@@ -140,7 +140,7 @@ export function createDecide(pipeline: Pipeline): (head: RequestHead) => Decided
     return { ...pipeline.replies(reason, rule?.scope), decision: { ruling: 'deny', reason, rule: rule?.name ?? NO_RULE, principal, issuer: principal?.issuer ?? denial.issuer, detail } }
   }
 
-  /** A denial by stages 1 and 2. */
+  /** A denial that audit mode does not forward: by stages 1 and 2, and by 3 for a path that could be two. */
   function refuse({ denied: reason, detail }: Denial): Decided {
     return { ...pipeline.replies(reason), decision: { ruling: 'deny', reason, rule: NO_RULE, principal: undefined, issuer: undefined, detail } }
   }

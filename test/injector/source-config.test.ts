@@ -52,6 +52,11 @@ t.test('an issuer\'s problem is at the issuer\'s own index, whichever profile na
   t.match(await problems(source([corp, { ...other, audiences: [] }], { default: { issuers: ['corp'] } })), /^issuers\[1\]\.audiences/m, 'used or not')
 })
 
+t.test('inline keys of which none is usable would keep every new sidecar from starting', async (t) => {
+  const weak = { ...corp, keys: { inline: { keys: [{ kty: 'oct', k: 'c2VjcmV0', kid: 'a' }] } } }
+  t.match(await problems(source([other, weak], { default: { issuers: ['corp'] } })), /^issuers\[1\]\.keys\.inline\.keys: no key of the JWKS is usable/m)
+})
+
 t.test('nothing there, nothing in it, not even YAML', async (t) => {
   t.match(await problems(undefined), /issuers: the ConfigMap has no key "issuers".*\nprofiles: the ConfigMap has no key "profiles"/)
   t.match(await problems(source([], {})), /issuers: name at least one issuer.*\nprofiles: name at least one profile/)

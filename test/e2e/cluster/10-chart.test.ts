@@ -95,6 +95,7 @@ function checkObjects(t: Test, all: Kubernetes[]) {
   }
   const [deployment] = all.filter((object) => object.kind === 'Deployment' && object.metadata.name === 'sidegate-controller')
   const { strategy, template } = deployment.spec
-  t.equal(strategy.rollingUpdate.maxUnavailable, 0)
+  // On the node's network a successor finds its ports taken; there the other replicas answer meanwhile.
+  t.equal(strategy.rollingUpdate.maxUnavailable, template.spec.hostNetwork && deployment.spec.replicas > 1 ? 1 : 0)
   t.match(template.spec.containers[0].securityContext, { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } })
 }
