@@ -181,7 +181,30 @@ export function backstopClaims(t: Test, { cluster }: Stage): void {
     t.equal((await cluster.tryKubectl(['-n', APPS, 'label', 'pod', name, 'other=1'])).code, 0, 'other labels are free')
   })
 
+  t.test('who may edit ConfigMaps and NetworkPolicies of a namespace changes neither the configuration of its sidecars nor their lock', async (t) => {
+    const user = `--as=system:serviceaccount:${APPS}:default`
+    await cluster.tryKubectl(['-n', APPS, 'create', 'rolebinding', 'editor', '--clusterrole=edit', `--serviceaccount=${APPS}:default`])
+    const open = JSON.stringify({ data: { 'default.json': '{}' } })
+    for (const args of [
+      ['patch', 'configmap', 'sidegate-config', '--type=merge', '-p', open],
+      ['patch', 'configmap', 'sidegate-config', '--type=merge', '-p', '{"metadata":{"finalizers":["example.com/mine"]}}'],
+      ['delete', 'configmap', 'sidegate-config'],
+      ['patch', 'networkpolicy', 'sidegate', '--type=merge', '-p', '{"spec":{"ingress":[{}]}}'],
+      ['delete', 'networkpolicy', 'sidegate'],
+      ['delete', '--raw', `/apis/networking.k8s.io/v1/namespaces/${APPS}/networkpolicies?dryRun=All`],
+    ]) {
+      const raw = args.includes('--raw')
+      const { code, stderr, stdout } = await cluster.tryKubectl([...raw ? [] : ['-n', APPS], ...args, ...raw ? [] : ['--dry-run=server'], user])
+      t.ok(code !== 0 && /is kept by the controller of Sidegate .*only it may write it/.test(stderr + stdout), `${args.join(' ')}: ${stderr}${stdout}`)
+    }
+    t.equal((await cluster.tryKubectl(['-n', APPS, 'create', 'configmap', 'mine', '--dry-run=server', user])).code, 0, 'their own are free')
+    const generated = JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { generateName: 'mine-', namespace: APPS } })
+    t.equal((await cluster.tryKubectl(['create', '--dry-run=server', '-f', '-', user], generated)).code, 0, 'also without a name')
+    t.equal((await cluster.tryKubectl(['-n', APPS, 'annotate', 'configmap', 'sidegate-config', 'example.com/x=y', '--dry-run=server'])).code, 0, 'system:masters may, to break glass')
+  })
+
   t.test('webhook deleted: an annotated pod is denied, with or without a container of the sidecar\'s name; one not annotated starts', async (t) => {
+    const injected: Kubernetes = JSON.parse(await cluster.kubectl(['apply', '--dry-run=server', '-o', 'json', '-f', '-'], JSON.stringify(pod('almost', asks()))))
     const saved = await cluster.get('mutatingwebhookconfiguration', 'sidegate')
     await cluster.kubectl(['delete', 'mutatingwebhookconfiguration', 'sidegate'])
     t.teardown(async () => {
@@ -202,6 +225,37 @@ export function backstopClaims(t: Test, { cluster }: Stage): void {
     t.match((await tryApply(impostor)).stderr, /accepts only/)
     impostor.spec.containers[1].image = `${cluster.image.repository}:${cluster.image.tag}`
     t.match((await tryApply(impostor)).stderr, /does not start the sidecar/)
+    // As the webhook makes it, but for one thing.
+    const almost = async (change: (made: Kubernetes, sidecar: Kubernetes) => void) => {
+      const { uid: _, creationTimestamp: __, managedFields: ___, ...metadata } = injected.metadata
+      const made = structuredClone({ apiVersion: 'v1', kind: 'Pod', metadata, spec: injected.spec }) as Kubernetes
+      const all = [...made.spec.initContainers ?? [], ...made.spec.containers]
+      change(made, all.find(({ name }: Kubernetes) => name === 'sidegate'))
+      return await cluster.tryKubectl(['apply', '--dry-run=server', '-f', '-'], JSON.stringify(made))
+    }
+    t.match(await almost(() => {}), { code: 0 }, 'the webhook\'s own work')
+    const tricks: Record<string, [(made: Kubernetes, sidecar: Kubernetes) => void, RegExp]> = {
+      'a configuration elsewhere': [(_, sidecar) => { sidecar.args[1] = '/etc/sidegate/../../mine/open.json' }, /does not start the sidecar/],
+      'only looks at its configuration': [(_, sidecar) => { sidecar.args.push('--check') }, /does not start the sidecar/],
+      'another volume in its place': [(made, sidecar) => {
+        made.spec.volumes.push({ name: 'mine', configMap: { name: 'mine' } })
+        sidecar.volumeMounts.find(({ mountPath }: Kubernetes) => mountPath === '/etc/sidegate').name = 'mine'
+      }, /does not start the sidecar/],
+      'another ConfigMap behind the volume': [(made) => { made.spec.volumes.find(({ name }: Kubernetes) => name === 'sidegate-config').configMap.name = 'mine' }, /does not start the sidecar/],
+      'another program': [(made, sidecar) => {
+        made.spec.volumes.push({ name: 'mine', emptyDir: {} })
+        sidecar.volumeMounts.push({ name: 'mine', mountPath: '/app/dist' })
+      }, /does not start the sidecar/],
+      'something that Node loads first': [(_, sidecar) => { sidecar.env.push({ name: 'NODE_OPTIONS', value: '--import=/mine/x.mjs' }) }, /variables that change what it loads/],
+      'a label that the NetworkPolicy passes over': [(made) => { made.metadata.labels['sidegate.dev/interception'] = 'loopback' }, /not the interception that it asks for/],
+      'the node\'s network': [(made) => { made.spec.hostNetwork = true }, /hostNetwork|PodSecurity/],
+    }
+    for (const [name, [change, sentence]] of Object.entries(tricks)) {
+      const { code, stderr } = await almost(change)
+      t.not(code, 0, name)
+      t.match(stderr, sentence, name)
+    }
+    t.match(await almost((_, sidecar) => { sidecar.env.push({ name: 'OTEL_SERVICE_NAME', value: 'x' }) }), { code: 0 }, 'what others add to every container is no harm')
     t.equal((await tryApply(pod('free', {}))).code, 0, 'a pod that did not ask')
     await cluster.kubectl(['-n', APPS, 'delete', 'pod', 'free', '--wait=false'])
   })
