@@ -37,6 +37,15 @@ t.test('the ids are without gaps: what does not apply says so', (t) => {
   t.end()
 })
 
+t.test('SECURITY.md claims all of each family', (t) => {
+  const security = read('SECURITY.md')
+  for (const family of 'PHSTJA') {
+    const last = Math.max(...[...tested.map(({ id }) => id), ...excused].filter((id) => id.startsWith(family)).map((id) => Number(id.slice(1))))
+    t.match(security, new RegExp(`\\(${family}1-${family}${last}[),]`), `${family}1-${family}${last}`)
+  }
+  t.end()
+})
+
 t.test('no attack is tested without a row', (t) => {
   const known = new Set([...tested.map(({ id }) => id), ...excused])
   for (const file of globSync('test/security/*.test.ts', { cwd: root.pathname })) {
