@@ -1,5 +1,6 @@
 import type { IssuerConfig } from '../config/schema.ts'
 import { systemClock } from '../lib/clock.ts'
+import { memoryLimit } from '../lib/memory-limit.ts'
 import type { Clock } from '../lib/clock.ts'
 import { deny, isDenial } from '../telemetry/reason.ts'
 import type { Denial } from '../telemetry/reason.ts'
@@ -37,6 +38,12 @@ interface Candidate {
   readonly claims: Claims
   readonly trusted: Trusted
 }
+
+/**
+ * Requests whose verdict waits for keys, and how many may: one keeps its head, some 100 KiB at most, and nobody is ended for it, as their clients may long be gone. An eighth
+ * of the memory limit.
+ */
+const waiting = { count: 0, most: Math.max(16, Math.floor(memoryLimit() / 8 / (100 * 1024))) }
 
 function trust(issuers: readonly IssuerConfig[], keySets: ReadonlyMap<string, KeySet>): Map<string, Trusted> {
   const byIssuer = new Map<string, Trusted>()
@@ -131,13 +138,18 @@ export function createAuthenticator({ issuers, keySets, cache, denylist, clock =
 
   /** Finds the keys, and verifies. */
   const judge = (candidate: Candidate): Principal | Denial | Promise<Principal | Denial> => {
-    const { rules, keySet } = candidate.trusted
-    const { alg, kid } = candidate.jws.header
+    const { token, jws: { header: { alg, kid } }, trusted: { rules, keySet } } = candidate
     if (!rules.algorithms.has(alg)) return about(rules, deny('algorithm_refused', 'alg is not in the issuer\'s list'))
-    const conclude = (found: readonly VerificationKey[] | Denial): Principal | Denial =>
-      about(rules, isDenial(found) ? found : verify(candidate, found))
-    const keys = keySet.find(kid, alg)
-    return keys instanceof Promise ? keys.then(conclude) : conclude(keys)
+    const keys = keySet.find(kid, alg, waiting.count < waiting.most)
+    if (!(keys instanceof Promise)) return about(rules, isDenial(keys) ? keys : verify(candidate, keys))
+    // Strangers can make us wait: meanwhile no more is kept of their token than its text (attack A15).
+    waiting.count++
+    return keys.then((found) => {
+      waiting.count--
+      if (isDenial(found)) return about(rules, found)
+      const again = open(token)
+      return about(rules, isDenial(again) ? again : verify(again, found))
+    })
   }
 
   /** What the cache knows, if it still holds; undefined when the token must be verified afresh. */

@@ -80,6 +80,7 @@ function readCookie(crumb: string, names: readonly string[]): string | undefined
 }
 
 const decodeComponent = (text: string): string => {
+  if (!/[%+]/.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
@@ -92,12 +93,14 @@ function takeQuery(target: string, names: readonly string[], found: Finding[]): 
   const mark = target.indexOf('?')
   if (mark === -1) return target
   const parts = target.slice(mark + 1).split('&')
+  // However it is escaped, a name is no shorter than itself and no longer than all of its bytes escaped: of the others none is decoded, which costs what an exception costs.
+  const [shortest, longest] = [Math.min(...names.map(({ length }) => length)), 3 * Math.max(...names.map((name) => Buffer.byteLength(name)))]
   const kept: string[] = []
   const taken: string[] = []
   for (const part of parts) {
     const equals = part.indexOf('=')
-    const name = decodeComponent(equals === -1 ? part : part.slice(0, equals))
-    if (names.includes(name)) taken.push(equals === -1 ? '' : decodeComponent(part.slice(equals + 1)))
+    const raw = equals === -1 ? part : part.slice(0, equals)
+    if (raw.length >= shortest && raw.length <= longest && names.includes(decodeComponent(raw))) taken.push(equals === -1 ? '' : decodeComponent(part.slice(equals + 1)))
     else kept.push(part)
   }
   if (taken.length === 0) return target

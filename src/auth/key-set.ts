@@ -37,9 +37,10 @@ export interface KeySet {
    * settles within keys.timeout and never rejects.
    * @param kid `kid` of the token
    * @param algorithm `alg` of the token, already found in the issuer's list
+   * @param mayWait false: the answer is of what is at hand, and never a promise
    * @returns one key or more, or `key_unknown`, `keys_unavailable`, `algorithm_refused`
    */
-  find(kid: string | undefined, algorithm: string): readonly VerificationKey[] | Denial | Promise<readonly VerificationKey[] | Denial>
+  find(kid: string | undefined, algorithm: string, mayWait?: boolean): readonly VerificationKey[] | Denial | Promise<readonly VerificationKey[] | Denial>
   /**
    * A signature did not verify with the keys found: the issuer may have put another key under their `kid`. Asks it in the background, seldom enough that
    * bad signatures cannot make it a burden; the token at hand is refused all the same.
@@ -127,13 +128,14 @@ export function openKeySet(config: IssuerConfig, deps: KeySetDeps = {}, previous
 
   const { demand, doubt, close } = feed()
   return {
-    find(kid, algorithm) {
+    find(kid, algorithm, mayWait = true) {
       const answer = lookUp(kid, algorithm)
       if (!isDenial(answer)) return answer
       if (answer.denied === 'algorithm_refused') {
         doubt()
         return answer
       }
+      if (!mayWait) return answer
       return demand()?.then(() => lookUp(kid, algorithm)) ?? answer
     },
     doubt,

@@ -1,16 +1,18 @@
 /** What the framing of a chunked body may cost beyond plain size lines: chunk extensions (attack S6), trailers, which are kept. Nobody needs them. */
 const EXTENSION_BYTES = 16_384
-/** The size line of one piece, and the line end behind it. */
+/** A size line, and the line end before it. */
 const PLAIN = 24
 
 /** Counts it over one body, in whatever pieces it is read. */
 export class ChunkBudget {
   #spent = 0
+  /** Framing since the last byte of the body: of a chunk that is yet to come, or trailers. */
+  #open = 0
 
-  reset(): void { this.#spent = 0 }
+  reset(): void { this.#spent = this.#open = 0 }
 
   /** Bytes of trailers that may be kept, at most. */
-  get spent(): number { return this.#spent }
+  get spent(): number { return this.#spent + this.#open }
 
   /**
    * Takes note of bytes.
@@ -19,10 +21,17 @@ export class ChunkBudget {
    * @returns false when it is too much
    */
   take(read: number, spans: readonly number[]): boolean {
-    this.#spent += read
-    for (let at = 0; at < spans.length; at += 2) this.#spent -= spans[at + 1]! - spans[at]! + PLAIN
-    // Small chunks earn nothing for trailers to come (attack S16).
-    if (this.#spent < 0) this.#spent = 0
-    return this.#spent <= EXTENSION_BYTES
+    let at = 0
+    // Each chunk for itself: what small ones do not need is not saved up for trailers (attack S16).
+    for (let span = 0; span < spans.length; span += 2) {
+      this.#spent += dear(this.#open + spans[span]! - at)
+      this.#open = 0
+      at = spans[span + 1]!
+    }
+    this.#open += read - at
+    return this.#spent + dear(this.#open) <= EXTENSION_BYTES
   }
 }
+
+/** What of the framing before a chunk is more than a plain size line. */
+const dear = (bytes: number): number => Math.max(0, bytes - PLAIN)

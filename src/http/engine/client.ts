@@ -238,11 +238,14 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.#mode = AHEAD
     this.wait(Infinity)
     this.#exchange!.bodyEnd(trailers)
+    this.#body.reset()
   }
 
   #nextHead(): void {
     this.#mode = HEAD
     this.#head.reset()
+    this.framing.forget()
+    this.upgrade = undefined
     this.#pipelined = true
     const { core } = this.port
     core.wheel.set(this, core.time + core.limits.idleTimeout)
@@ -305,6 +308,7 @@ export class Client extends Timed implements LinkOwner, Holder {
   hangUp(): void {
     this.#mode = DISCARD
     this.#head.reset()
+    this.framing.forget()
     this.#backlog.drop()
     this.#exchange = undefined
     this.#head.release()
@@ -338,14 +342,14 @@ export class Client extends Timed implements LinkOwner, Holder {
   expired(now: number): void {
     this.port.core.time = now
     if (this.#exchange) {
-      if (this.link.congested || this.#blind) this.link.destroy()
+      if (this.link.congested || this.#blind) this.break()
       else this.#exchange.stalled()
     } else if (this.#mode === DISCARD && this.link.unsent > 0) {
       // The last answer is still on its way to a slow reader: it has as long as any other, while it takes something.
       if (this.held !== 0) this.#weigh()
       const left = this.port.core.limits.idleTimeout - this.#linger.look(this.link.unsent, now)
       if (left > 0) this.wait(Math.min(left, LINGER))
-      else this.link.destroy()
+      else this.break()
     } else if (this.#mode === HEAD && this.#head.begun) this.#refuse('request_timeout')
     else this.link.destroy()
   }
@@ -354,7 +358,8 @@ export class Client extends Timed implements LinkOwner, Holder {
     this.port.core.now()
     this.moved()
     if (this.#mode === DISCARD) return
-    this.wait((this.#mode === AHEAD && !this.#blind) || this.#mode === TUNNEL ? Infinity : this.port.core.limits.idleTimeout)
+    // A head that has begun keeps its deadline.
+    if (this.#mode !== HEAD || !this.#head.begun) this.wait((this.#mode === AHEAD && !this.#blind) || (this.#mode === TUNNEL && !this.#exchange!.halved) ? Infinity : this.port.core.limits.idleTimeout)
     this.#exchange?.upstream?.link.resume()
     if (this.#mode === HEAD) this.pump()
   }

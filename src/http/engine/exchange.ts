@@ -9,6 +9,7 @@ import type { Client } from './client.ts'
 import { CHUNKED, CLOSE, NONE, hasToken, type Framing } from './framing.ts'
 import { isEventStream, requestText, responseText, trailersText } from './head.ts'
 import type { Received } from './lines.ts'
+import type { Link } from './link.ts'
 import type { Parser } from './llhttp.ts'
 import { witness, type Witness } from './outbox.ts'
 import { refuse } from './refuse.ts'
@@ -44,6 +45,8 @@ export class Exchange implements Witness {
   #headSent = false
   #chunked = false
   #tunnel = false
+  /** One side of the tunnel has ended: the other has as long as anybody who says nothing. */
+  halved = false
   /** The response is a stream of events, or ends with its connection: a clean end tells its reader to ask again. */
   #eventStream = false
   /** Of a watched WebSocket: where the app's frames end. */
@@ -80,6 +83,7 @@ export class Exchange implements Witness {
 
   /** The handler threw: a bug, and no verdict. Nothing is forwarded. */
   #broken(): void {
+    if (this.#over) return
     this.#over = this.#told = true
     if (!this.client.gone) this.client.reply(refuse(this.#handler, 'internal_error', this.head), true)
   }
@@ -141,11 +145,12 @@ export class Exchange implements Witness {
   }
 
   bodyBytes(bytes: Buffer, from: number, to: number): void {
+    this.#halfWaits()
     this.upstream?.link.putBytes(bytes, from, to)
   }
 
   bodyChunks(bytes: Buffer, from: number, spans: readonly number[]): void {
-    if (this.upstream) putChunk(this.upstream.link, bytes, from, spans)
+    this.upstream?.link.putChunk(bytes, from, spans)
   }
 
   /** The client's body is complete. */
@@ -182,6 +187,8 @@ export class Exchange implements Witness {
   /** What was read from the app so far is on its way. */
   passedOn(): void {
     this.client.link.flush()
+    // A head may be what fills the socket: from then on its reader has a deadline.
+    if (this.client.link.congested) this.client.written()
     if (this.#since !== 0 && this.#headSent) witness(this)
   }
 
@@ -212,13 +219,14 @@ export class Exchange implements Witness {
         return this.#sayLapsed()
       }
     }
-    if (this.#chunked) putChunk(link, bytes, 0, [from, to])
+    if (this.#chunked) link.putChunk(bytes, 0, [from, to])
     else link.putBytes(bytes, from, to)
+    this.#halfWaits()
     this.client.written()
   }
 
   onChunks(bytes: Buffer, from: number, spans: readonly number[]): void {
-    if (this.#chunked) putChunk(this.client.link, bytes, from, spans)
+    if (this.#chunked) this.client.link.putChunk(bytes, from, spans)
     else this.client.link.putSpans(bytes, from, spans)
     this.client.written()
   }
@@ -250,8 +258,16 @@ export class Exchange implements Witness {
   }
 
   /** One side will send nothing more: the other is told, and may still talk. */
-  clientEnded(): void { this.upstream?.link.end() }
-  appEnded(): void { this.client.link.end() }
+  clientEnded(): void { this.#halve(this.upstream?.link) }
+  appEnded(): void { this.#halve(this.client.link) }
+
+  #halve(other: Link | undefined): void {
+    this.halved = true
+    other?.end()
+    this.#halfWaits()
+  }
+
+  #halfWaits(): void { if (this.halved) this.client.wait(this.client.port.core.limits.idleTimeout) }
 
   // Ends.
 
@@ -259,10 +275,7 @@ export class Exchange implements Witness {
   lost(upstream: Upstream, reason: Reason): void {
     if (this.#over) return
     this.upstream = undefined
-    if (this.#tunnel) {
-      this.#finish(undefined)
-      return this.client.hangUp()
-    }
+    if (this.#tunnel) return this.#part()
     const { kind } = this.client.framing
     if (reason === 'upstream_reset' && upstream.reused && !upstream.answered && !this.#retried && kind === NONE && (upstream.unwritten || IDEMPOTENT.has(this.head.method))) {
       this.#retried = true
@@ -273,21 +286,24 @@ export class Exchange implements Witness {
     this.fail(reason)
   }
 
+  /** Ends it in good order, whatever is still to come. */
+  #part(reason?: Reason): void {
+    this.#letGo()
+    this.#finish(reason)
+    this.client.hangUp()
+  }
+
   /** The client's connection is closed. */
   clientGone(): void {
     if (this.#over || this.#verdict === undefined) return
-    if (this.#queued) this.#pool().leave(this)
-    this.upstream?.abandon()
-    this.upstream = undefined
+    this.#letGo()
     this.#finish(this.#tunnel ? undefined : 'client_aborted')
   }
 
   /** Ends it otherwise than the verdict promised: by an answer if none has begun, else by breaking the connection, so that nobody takes a part for the whole. */
   fail(reason: Reason): void {
     if (this.#over) return
-    if (this.#queued) this.#pool().leave(this)
-    this.upstream?.abandon()
-    this.upstream = undefined
+    this.#letGo()
     const { client } = this
     client.port.core.now()
     if (this.#headSent) {
@@ -302,8 +318,11 @@ export class Exchange implements Witness {
     client.pump()
   }
 
-  #pool() {
-    return this.client.port.core.pool(this.#forward!.upstream)
+  /** Of the app. */
+  #letGo(): void {
+    if (this.#queued) this.client.port.core.pool(this.#forward!.upstream).leave(this)
+    this.upstream?.abandon()
+    this.upstream = undefined
   }
 
   /** The handler has said what is to be done. */
@@ -315,7 +334,8 @@ export class Exchange implements Witness {
   /** Nothing came from the client, or the queue did not move, for as long as allowed. */
   stalled(): void {
     // The handler's own work has its own limits.
-    if (this.#verdict === undefined) return this.client.bodyWanted()
+    if (this.#verdict === undefined) return this.client.wait(this.client.port.core.limits.idleTimeout)
+    if (this.#tunnel) return this.#part()
     this.fail(this.#queued ? 'upstream_busy' : this.accepts ? 'request_timeout' : 'upstream_timeout')
   }
 
@@ -332,21 +352,14 @@ export class Exchange implements Witness {
       else if (this.#frames.atBoundary) this.#sayLapsed()
     } else if (this.#headSent && this.#eventStream && this.#chunked) {
       this.client.link.put('0\r\n\r\n')
-      this.#endLapsed(reason)
+      this.#part(reason)
     } else this.fail(reason)
   }
 
   /** A WebSocket whose token lapsed, between two frames of the app's: its client is told by a close frame. */
   #sayLapsed(): void {
     this.client.link.put(CLOSE_1008)
-    this.#endLapsed(this.#lapsed!)
-  }
-
-  #endLapsed(reason: Reason): void {
-    this.upstream?.abandon()
-    this.upstream = undefined
-    this.#finish(reason)
-    this.client.hangUp()
+    this.#part(this.#lapsed)
   }
 
   #finish(failed: Reason | undefined): void {
@@ -380,13 +393,4 @@ export class Exchange implements Witness {
       // Counting must never hurt the exchange; the handler promises not to throw.
     }
   }
-}
-
-/** One chunk of all the pieces (RFC 9112 section 7.1). */
-function putChunk(link: Client['link'], bytes: Buffer, from: number, spans: readonly number[]): void {
-  let size = 0
-  for (let at = 0; at < spans.length; at += 2) size += spans[at + 1]! - spans[at]!
-  if (size === 0) return
-  link.put(`${size.toString(16)}\r\n`)
-  link.putSpans(bytes, from, spans, '\r\n')
 }

@@ -32,6 +32,9 @@ export class Framing {
   upgrade = ''
   /** `Keep-Alive` as sent (the app's promise of how long it keeps the connection). */
   keepAlive = ''
+
+  /** Between two messages: a piece of a head keeps all of that head's text (attack A14). */
+  forget(): void { this.connection = this.upgrade = this.keepAlive = '' }
 }
 
 const NUMBER = /^\d{1,15}$/

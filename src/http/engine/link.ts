@@ -115,6 +115,15 @@ export class Link implements Sender {
     if (spans.length > 0) this.putBytes(bytes, from + spans[0]!, end, tail)
   }
 
+  /** Adds one chunk of all the pieces (RFC 9112 section 7.1). */
+  putChunk(bytes: Buffer, from: number, spans: readonly number[]): void {
+    let size = 0
+    for (let at = 0; at < spans.length; at += 2) size += spans[at + 1]! - spans[at]!
+    if (size === 0) return
+    this.put(`${size.toString(16)}\r\n`)
+    this.putSpans(bytes, from, spans, '\r\n')
+  }
+
   /** Writes what was put. */
   flush(): void {
     const text = this.#text

@@ -7,6 +7,7 @@
  * Bodies with a Content-Length never come here: only heads, chunked bodies and their trailers are copied into the parser's memory.
  */
 import build from 'undici/lib/llhttp/llhttp_simd-wasm.js'
+import { detach } from '../../lib/detach.ts'
 
 /** The error numbers of llhttp that mean something to us (undici/lib/llhttp/constants.js). */
 const OK = 0
@@ -48,13 +49,13 @@ interface Exports {
 
 /** The parser whose bytes are being read; llhttp calls back synchronously and never re-enters. */
 let current: Parser
-/** The bytes being read as a string, made when the first name or value needs it. */
+/** The bytes of a head being read, as a string of which its names and values are pieces. None for a body: what trailers there are is copied out of it. */
 let text: string | undefined
 let length = 0
 /** Body spans found by the last call: from, to, from, to ... relative to where the call began. */
 const spans: number[] = []
 
-const slice = (at: number, size: number): string => (text ??= window().toString('latin1', 0, length)).substring(at - base, at - base + size)
+const slice = (at: number, size: number): string => text === undefined ? window().toString('latin1', at - base, at - base + size) : text.substring(at - base, at - base + size)
 
 const callbacks = {
   wasm_on_message_begin: () => OK,
@@ -116,6 +117,8 @@ export class Parser {
   /** Header fields allowed in a head and its trailers together. */
   maxFields = 0
   #inValue = false
+  /** Pieces that something was read in. */
+  #pieces = 0
   readonly #pointer: number
 
   constructor(type: number) {
@@ -144,6 +147,7 @@ export class Parser {
     this.error = 0
     this.maxFields = maxFields
     this.#inValue = false
+    this.#pieces = 0
   }
 
   /**
@@ -162,7 +166,7 @@ export class Parser {
       const whole = text = view.toString('latin1', 0, length)
       const at = start + execute(this, this.#pointer)
       const read = at - start === length ? whole : whole.slice(0, at - start)
-      this.raw = this.raw === '' ? read : this.raw + read
+      this.raw = this.raw === '' ? read : this.#joined(this.raw + read)
       // A head cut by an earlier call may end before the place found here; llhttp alone says where it ends.
       if (at !== end || end === to || this.headDone || this.error !== 0) return at
       start = at
@@ -198,13 +202,13 @@ export class Parser {
       if (headers.length >= this.maxFields * 2) return TOO_MANY_FIELDS
       headers.push(part)
       if (!this.headDone) this.starts.push(this.raw.length + at)
-    } else headers[headers.length - 1] += part
+    } else headers[headers.length - 1] = this.#joined(headers[headers.length - 1]! + part)
     return OK
   }
 
   onValue(part: string): number {
     const { headers } = this
-    if (this.#inValue) headers[headers.length - 1] += part
+    if (this.#inValue) headers[headers.length - 1] = this.#joined(headers[headers.length - 1]! + part)
     else headers.push(part)
     this.#inValue = true
     return OK
@@ -221,6 +225,11 @@ export class Parser {
     this.#trim()
     this.ended = true
     return PAUSED
+  }
+
+  /** V8 keeps a string that grows by a byte at a time as that many pieces, thirty bytes each: now and then it is made one. */
+  #joined(whole: string): string {
+    return ++this.#pieces % 64 === 0 ? detach(whole) : whole
   }
 
   /** Optional white space behind a value is not part of it (RFC 9110 section 5.5); llhttp leaves it there. */
@@ -256,6 +265,6 @@ export function leaseParser(type: number, maxFields: number): Parser {
 /** Gives a parser back; the caller must not use it any more. */
 export function releaseParser(parser: Parser): void {
   parser.headers = []
-  parser.target = parser.raw = ''
+  parser.target = parser.raw = parser.reasonPhrase = ''
   free[parser.type]!.push(parser)
 }

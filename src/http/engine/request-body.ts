@@ -42,7 +42,7 @@ export class RequestBody {
     if (parser!.error !== 0) this.failure = parseFailure(parser!)
     else if (!this.#budget.take(end - from, parser!.spans)) this.failure = 'malformed_request'
     this.ended = parser!.ended
-    this.trailers = parser!.headers
+    this.trailers = this.ended ? parser!.headers : undefined
     return end
   }
 }

@@ -81,7 +81,8 @@ function transport(core: Core, servers: readonly net.Server[], ports: readonly P
     const end = core.now() + graceMs
     for (const client of everyone()) if (client.idle) client.leave()
     while (core.now() < end && !everyone().next().done) await sleep(Math.min(10, end - core.now()))
-    for (const client of everyone()) client.link.destroy()
+    // A reset where something is unfinished: nobody is to take a part for the whole.
+    for (const client of everyone()) if (client.idle && client.link.unsent === 0) client.link.destroy(); else client.break()
     core.close()
     while (!everyone().next().done || core.open > 0) await sleep(1)
     sendAll()

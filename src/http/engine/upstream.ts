@@ -171,10 +171,12 @@ export class Upstream extends Timed implements LinkOwner {
   /** @param last whether the response's last byte is also the last one read */
   #end(exchange: Exchange, last: boolean, trailers?: readonly string[]): void {
     const reusable = last && this.sent && !this.framing.close && !this.link.congested
+    const promised = Number(PROMISE.exec(this.framing.keepAlive)?.[1] ?? NaN)
     this.exchange = undefined
+    this.framing.forget()
     if (reusable) {
       this.reused = true
-      this.pool.release(this, Number(PROMISE.exec(this.framing.keepAlive)?.[1] ?? NaN))
+      this.pool.release(this, promised)
     } else this.link.destroy()
     exchange.onEnd(trailers)
   }

@@ -22,6 +22,7 @@ function stand() {
     read() {},
     write(chunk: Buffer, _encoding, done) { held.push(() => { taken.push(chunk); done() }) },
   })
+  Object.assign(socket, { resetAndDestroy() { socket.destroy() } })
   return { socket: socket as Socket, take: () => { held.shift()?.() }, text: () => Buffer.concat(taken).toString('latin1') }
 }
 
