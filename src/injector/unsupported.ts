@@ -22,6 +22,10 @@ export function unsupported({ spec }: Pod, { interception }: Choices, settings: 
   if (interception === 'redirect' && settings.redirect.image === null) {
     return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have the chart's value sidecar.redirect.allowed set to true.`)
   }
+  if (interception === 'port' && !settings.portAllowed) {
+    return refuse('Interception "port" is switched off in this cluster: with the chart\'s value networkPolicy.mode "off" nothing keeps other pods from the app\'s own port. '
+      + `Use ${INTERCEPTION_ANNOTATION}: "loopback" or "redirect", or have networkPolicy.mode set to "manage".`)
+  }
   return undefined
 }
 
