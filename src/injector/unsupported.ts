@@ -7,11 +7,17 @@ import type { InjectorSettings } from './settings.ts'
 
 const UNPRIVILEGED_START = 'net.ipv4.ip_unprivileged_port_start'
 const FIRST_UNPRIVILEGED = 1024
+/** The kubelet sets it on what it reports of a static pod, which runs already. */
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
 
 /** @returns why the pod cannot have a sidecar at all, if so */
-export function unsupported({ spec }: Pod, { interception }: Choices, settings: InjectorSettings): Refusal | undefined {
+export function unsupported({ metadata, spec }: Pod, { interception }: Choices, settings: InjectorSettings): Refusal | undefined {
   if (spec.hostNetwork) {
     return refuse(`The pod uses hostNetwork: its ports are the node's and no NetworkPolicy applies to it, so a sidecar cannot protect it. Remove hostNetwork or annotation ${INJECT_ANNOTATION}.`)
+  }
+  if (metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined) {
+    return refuse(`The pod is the mirror of a static pod (annotation ${MIRROR_ANNOTATION}): the kubelet has started it from a file of its node, without a sidecar, and takes no change from here. `
+      + `Run the app as a DaemonSet or Deployment, or set annotation ${INJECT_ANNOTATION}: "false" in that file.`)
   }
   if (spec.os?.name === 'windows' || spec.nodeSelector?.['kubernetes.io/os'] === 'windows') {
     return refuse(`The pod runs on Windows; the sidecar is a Linux container. Remove annotation ${INJECT_ANNOTATION}.`)
