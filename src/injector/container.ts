@@ -41,6 +41,11 @@ function restricted(settings: InjectorSettings): Record<string, unknown> {
   }
 }
 
+/** Whether the sidecar is native. A pod that is to end gets such a one on every supported version: a regular one would keep it from ending. */
+export function isNative({ restartPolicy }: PodSpec, { nativeSidecar }: InjectorSettings): boolean {
+  return nativeSidecar || restartPolicy === 'OnFailure' || restartPolicy === 'Never'
+}
+
 const probe = (path: string, periodSeconds: number, failureThreshold: number): Handler => ({
   failureThreshold,
   httpGet: { path, port: HEALTH_PORT, scheme: 'HTTP' },

@@ -1,5 +1,6 @@
 /** Pods that cannot be protected, what a pod must be given for it, and what its author should know. */
 import type { Choices } from './annotations.ts'
+import { isNative } from './container.ts'
 import { FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INTERCEPTION_ANNOTATION } from './names.ts'
 import { refuse, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
@@ -52,9 +53,9 @@ export function neededSysctls(spec: PodSpec, { interception }: Choices, ports: r
   return [{ name: UNPRIVILEGED_START, value: String(lowest) }]
 }
 
-/** What its author should know about a pod that is injected. Outages and surprises, never holes: those are refused. */
-export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[]): readonly string[] {
-  const warnings = [...scrapeWarning(metadata?.annotations ?? {}, interception, ports), ...portRangeWarning(spec, ports)]
+/** What its author should know about a pod that is injected: outages and surprises, and what the app itself has to do. Holes are refused. */
+export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[], settings: InjectorSettings): readonly string[] {
+  const warnings = [...orderWarning(spec, interception, settings), ...scrapeWarning(metadata?.annotations ?? {}, interception, ports), ...portRangeWarning(spec, ports)]
   const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
   for (const container of appContainers(spec)) {
     for (const port of container.ports ?? []) {
@@ -65,6 +66,15 @@ export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, 
     }
   }
   return warnings
+}
+
+/**
+ * A native sidecar listens before the app starts, and an app that wants its port on every address cannot have it. Beside a regular one such an
+ * app may be first: the kubelet starts it without waiting. Then it answers everybody, and the sidecar, which cannot listen, ends.
+ */
+function orderWarning(spec: PodSpec, interception: Choices['interception'], settings: InjectorSettings): readonly string[] {
+  if (interception !== 'loopback' || isNative(spec, settings)) return []
+  return ['interception loopback with a regular sidecar: the app must listen on 127.0.0.1 only. On 0.0.0.0 it may take its port before the sidecar and answer without a token; the sidecar then exits and the pod is not ready.']
 }
 
 /** The annotations by which many Prometheus installations find pods. */

@@ -32,6 +32,22 @@ t.test('resources: a CPU limit of null is none; a request above its limit is a m
   t.throws(() => injectorSettings({ image: 'sidegate:dev', resources: { limits: { cpu: '0.01' } } }), /resources: a request is more than its limit/)
 })
 
+t.test('loopback with a regular sidecar: the warning says what the app has to do, in full', (t) => {
+  const warningsOf = (spec: object, nativeSidecar: boolean) => {
+    const metadata = { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } }
+    const out = inject({ metadata, spec: { ...pod.spec, ...spec } }, injectorSettings({ image: 'sidegate:dev', nativeSidecar }))
+    if (!('pod' in out)) throw new Error(JSON.stringify(out))
+    return out.warnings
+  }
+  const [warning, ...others] = warningsOf({}, false)
+  t.match(warning, /must listen on 127\.0\.0\.1 only.*answer without a token.*sidecar then exits and the pod is not ready\.$/)
+  t.ok(`sidegate: ${warning}`.length <= 256, 'the API server gets all of it')
+  t.same(others, [])
+  t.same(warningsOf({}, true), [])
+  t.same(warningsOf({ restartPolicy: 'Never' }, false), [], 'its sidecar is native everywhere')
+  t.end()
+})
+
 t.test('a hook that moves to the sidecar has a path that only the pod\'s spec knows', async (t) => {
   const hooked = {
     ...pod,
