@@ -1,7 +1,10 @@
 import t from 'tap'
+import { mergePodOverlay, parsePodOverlay } from '../../src/config/pod-overlay.ts'
+import { validateConfig } from '../../src/config/validate.ts'
 import { inject } from '../../src/injector/inject.ts'
 import { injectorSettings } from '../../src/injector/settings.ts'
 import { uninject } from '../../src/injector/uninject.ts'
+import { podArgumentOf } from '../helpers/kubelet.ts'
 
 const settings = injectorSettings({ image: 'sidegate:dev' })
 const pod = Object.freeze({
@@ -45,6 +48,40 @@ t.test('loopback with a regular sidecar: the warning says what the app has to do
   t.same(others, [])
   t.same(warningsOf({}, true), [])
   t.same(warningsOf({ restartPolicy: 'Never' }, false), [], 'its sidecar is native everywhere')
+  t.end()
+})
+
+t.test('interception port: a named port is a number also where a host is asked, for it is the kubelet that looks it up in the pod', (t) => {
+  const livenessProbe = { httpGet: { host: 'example.org', port: 'http', path: '/' } }
+  const readinessProbe = { tcpSocket: { host: 'example.org', port: 'http' } }
+  const asked = { ...pod, spec: { containers: [{ ...pod.spec.containers[0]!, livenessProbe, readinessProbe }] } }
+  const out = inject(asked, settings)
+  if (!('pod' in out)) throw new Error(JSON.stringify(out))
+  t.match(out.pod.spec.containers[0], { livenessProbe: { httpGet: { host: 'example.org', port: 8080 } }, readinessProbe: { tcpSocket: { host: 'example.org', port: 8080 } } })
+  t.match(inject(out.pod, settings), { unchanged: 'already injected' })
+  t.strictSame(uninject(out.pod), { pod: asked })
+  const loopback = { ...asked, metadata: { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } } }
+  const kept = inject(loopback, settings)
+  if (!('pod' in kept)) throw new Error(JSON.stringify(kept))
+  t.match(kept.pod.spec.containers[0], { livenessProbe, readinessProbe }, 'nothing moves: the sidecar asks nobody but the app')
+  t.end()
+})
+
+t.test('what moves to the sidecar is what its configuration takes', (t) => {
+  const metadata = { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } }
+  const profile = { issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { discovery: true } }] }
+  const problemsOf = (container: object, spec: object = {}) => {
+    const out = inject({ metadata, spec: { ...spec, containers: [{ ...pod.spec.containers[0]!, ...container }] } }, settings)
+    if (!('pod' in out)) return out
+    const parsed = parsePodOverlay(podArgumentOf(out.pod))
+    return 'problems' in parsed ? parsed.problems : validateConfig(mergePodOverlay(profile, parsed.overlay)).problems
+  }
+  const preStop = { lifecycle: { preStop: { httpGet: { path: '/bye', port: 8080 } } } }
+  for (const terminationGracePeriodSeconds of [30, 172_800, 2_592_000, 9_999_999_999]) t.same(problemsOf(preStop, { terminationGracePeriodSeconds }), [], `a grace period of ${terminationGracePeriodSeconds} s`)
+  const probed = (httpGet: object) => ({ livenessProbe: { httpGet: { port: 8080, ...httpGet } } })
+  for (const path of ['/a b', '/café', '/\u010aX: y', '/x#frag', '', 'http://other/', '/q?a=b c']) t.same(problemsOf(probed({ path })), [], path)
+  t.match(problemsOf(probed({ httpHeaders: [{ name: 'X-é', value: 'a' }] })), { refused: /^livenessProbe of container "app" has a header named "X-é"/ })
+  t.match(problemsOf(probed({ httpHeaders: [{ name: 'X', value: 'a\nb' }] })), { refused: /control characters in the value of its header "X"/ })
   t.end()
 })
 
