@@ -85,6 +85,20 @@ t.test('what moves to the sidecar is what its configuration takes', (t) => {
   t.end()
 })
 
+t.test('a memory that the injector did not write is refused, never an exception', (t) => {
+  const out = inject({ ...pod, metadata: { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } } }, settings)
+  if (!('pod' in out)) throw new Error(JSON.stringify(out))
+  const forgeries = [
+    { httpGet: { port: 8080, httpHeaders: 'x' } }, { httpGet: { port: 8080, httpHeaders: [null] } }, { httpGet: { port: 8080, path: 5 } }, { httpGet: { port: 1.5 } }, { httpGet: { port: -1 } },
+    { grpc: { port: '1","z":"' } }, { httpGet: {} }, { httpGet: 'x' }, { exec: {} },
+  ]
+  for (const liveness of forgeries) {
+    const annotations = { ...out.pod.metadata?.annotations, 'sidegate.dev/original': JSON.stringify({ handlers: { app: { liveness } } }) }
+    t.match(inject({ ...out.pod, metadata: { ...out.pod.metadata, annotations } }, settings), { refused: /^Annotation sidegate\.dev\/original is not what the injector wrote/ }, JSON.stringify(liveness))
+  }
+  t.end()
+})
+
 t.test('a hook that moves to the sidecar has a path that only the pod\'s spec knows', async (t) => {
   const hooked = {
     ...pod,
