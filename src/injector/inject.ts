@@ -138,7 +138,7 @@ function withMetadata(metadata: Metadata, { before, choices, settings }: Plan, {
 function withSidecar({ before: { spec }, choices, ports, rewritten, settings }: Plan, { names, sysctls }: Additions): PodSpec {
   const native = isNative(spec, settings)
   const sidecar = sidecarContainer(podArgument(ports, choices, rewritten.targets), choices, spec, settings, native)
-  const first = [...(choices.interception === 'redirect' ? [redirectContainer(ports, settings)] : []), ...(native ? [sidecar] : [])]
+  const first = [...(choices.interception === 'redirect' ? [redirectContainer(ports, spec, settings)] : []), ...(native ? [sidecar] : [])]
   return {
     ...spec,
     ...((first.length > 0 || rewritten.initContainers) && { initContainers: [...first, ...(rewritten.initContainers ?? [])] }),

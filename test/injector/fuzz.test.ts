@@ -66,6 +66,7 @@ const pods: fc.Arbitrary<Pod> = fc.record({
     securityContext: maybe(some({ fsGroup: 1 }, { sysctls: [{ name: 'net.x', value: '1' }] })),
     terminationGracePeriodSeconds: maybe(some(0, 1, 30, 300, 2_592_000)),
     hostNetwork: maybe(some(false)),
+    resources: maybe(some({}, { limits: { cpu: '500m' } }, { limits: { memory: '64Mi' }, requests: { cpu: '1' } })),
   })).map(([more, own]) => ({ ...more, ...own })),
 }).map((pod) => json(pod) as unknown as Pod)
 

@@ -99,6 +99,28 @@ t.test('a memory that the injector did not write is refused, never an exception'
   t.end()
 })
 
+t.test('pod-level resources: within the pod\'s limits, without a request; a field that says nothing is none', (t) => {
+  const resourcesOf = (resources: object, annotations: Record<string, string> = {}) => {
+    const given = { metadata: { annotations: { ...pod.metadata.annotations, ...annotations } }, spec: { ...pod.spec, resources } }
+    const out = inject(given, settings)
+    if (!('pod' in out)) throw new Error(JSON.stringify(out))
+    t.match(inject(out.pod, settings), { unchanged: 'already injected' })
+    t.strictSame(uninject(out.pod), { pod: given })
+    return out.pod.spec.initContainers?.map((container) => container['resources'])
+  }
+  const own = { limits: { cpu: '1', memory: '256Mi' }, requests: { cpu: '50m', memory: '96Mi' } }
+  for (const nothing of [{}, { limits: {} }, { limits: null, requests: {} }, { claims: [] }]) t.strictSame(resourcesOf(nothing), [own], JSON.stringify(nothing))
+  const none = { cpu: '0', memory: '0' }
+  t.strictSame(resourcesOf({ limits: { cpu: '500m' } }), [{ limits: { cpu: '500m', memory: '256Mi' }, requests: none }])
+  t.strictSame(resourcesOf({ limits: { cpu: 2, memory: '1Gi' } }), [{ limits: own.limits, requests: none }])
+  t.strictSame(resourcesOf({ limits: { memory: '128Mi' } }), [{ limits: { cpu: '1', memory: '128Mi' }, requests: none }])
+  t.strictSame(resourcesOf({ requests: { memory: '512Mi' } }), [{ limits: own.limits, requests: none }])
+  t.strictSame(resourcesOf({ limits: { cpu: '50m' } }, { 'sidegate.dev/interception': 'redirect' }), [
+    { limits: { cpu: '50m', memory: '64Mi' }, requests: none }, { limits: { cpu: '50m', memory: '256Mi' }, requests: none },
+  ])
+  t.end()
+})
+
 t.test('a hook that moves to the sidecar has a path that only the pod\'s spec knows', async (t) => {
   const hooked = {
     ...pod,
