@@ -92,14 +92,16 @@ function ownResources({ resources: { requests, limits: { cpu, memory } } }: Choi
  * it may keep. It takes no requests that are together above the pod's, which it has filled in from the app's before a webhook sees
  * the pod, so we request nothing; in so many words, since a request that is left out becomes the limit.
  */
-export function withinPod({ limits, requests }: Resources, { resources }: PodSpec): Resources {
-  const most = amounts(resources?.['limits'])
-  if (Object.keys(most).length === 0 && Object.keys(amounts(resources?.['requests'])).length === 0) return { limits, requests }
-  const smaller = (name: string, own: string) => ((parseQuantity(String(most[name])) ?? Infinity) < parseQuantity(own)! ? String(most[name]) : own)
-  return {
-    limits: Object.fromEntries(Object.entries(limits).map(([name, own]) => [name, smaller(name, own)])),
-    requests: Object.fromEntries(Object.keys(requests).map((name) => [name, '0'])),
-  }
+export function withinPod(own: Resources, { resources, containers, initContainers }: PodSpec): Partial<Resources> {
+  const [most, wanted] = [amounts(resources?.['limits']), amounts(resources?.['requests'])]
+  if (Object.keys(most).length === 0 && Object.keys(wanted).length === 0) return own
+  // In a manifest, where nothing is filled in yet: of what the pod limits and nobody requests it will request its whole limit. Any word of ours would end that.
+  const others = [...containers, ...initContainers ?? []].map((container) => amounts(container['resources'])).flatMap(({ limits, requests }) => [amounts(limits), amounts(requests)])
+  const filledIn = (name: string) => most[name] !== undefined && [wanted, ...others].every((list) => list[name] === undefined)
+  const smaller = (name: string, ours: string) => ((parseQuantity(String(most[name])) ?? Infinity) < parseQuantity(ours)! ? String(most[name]) : ours)
+  const limits = Object.entries(own.limits).filter(([name]) => !filledIn(name)).map(([name, ours]) => [name, smaller(name, ours)] as const)
+  const requests = Object.keys(own.requests).filter((name) => !filledIn(name)).map((name) => [name, '0'] as const)
+  return { ...(limits.length > 0 && { limits: Object.fromEntries(limits) }), ...(requests.length > 0 && { requests: Object.fromEntries(requests) }) }
 }
 
 const amounts = (value: unknown) => (typeof value === 'object' && value !== null ? value as Readonly<Record<string, unknown>> : {})

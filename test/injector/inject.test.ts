@@ -100,8 +100,8 @@ t.test('a memory that the injector did not write is refused, never an exception'
 })
 
 t.test('pod-level resources: within the pod\'s limits, without a request; a field that says nothing is none', (t) => {
-  const resourcesOf = (resources: object, annotations: Record<string, string> = {}) => {
-    const given = { metadata: { annotations: { ...pod.metadata.annotations, ...annotations } }, spec: { ...pod.spec, resources } }
+  const resourcesOf = (resources: object, annotations: Record<string, string> = {}, app: object = {}) => {
+    const given = { metadata: { annotations: { ...pod.metadata.annotations, ...annotations } }, spec: { containers: [{ ...pod.spec.containers[0]!, ...app }], resources } }
     const out = inject(given, settings)
     if (!('pod' in out)) throw new Error(JSON.stringify(out))
     t.match(inject(out.pod, settings), { unchanged: 'already injected' })
@@ -111,13 +111,18 @@ t.test('pod-level resources: within the pod\'s limits, without a request; a fiel
   const own = { limits: { cpu: '1', memory: '256Mi' }, requests: { cpu: '50m', memory: '96Mi' } }
   for (const nothing of [{}, { limits: {} }, { limits: null, requests: {} }, { claims: [] }]) t.strictSame(resourcesOf(nothing), [own], JSON.stringify(nothing))
   const none = { cpu: '0', memory: '0' }
-  t.strictSame(resourcesOf({ limits: { cpu: '500m' } }), [{ limits: { cpu: '500m', memory: '256Mi' }, requests: none }])
-  t.strictSame(resourcesOf({ limits: { cpu: 2, memory: '1Gi' } }), [{ limits: own.limits, requests: none }])
-  t.strictSame(resourcesOf({ limits: { memory: '128Mi' } }), [{ limits: { cpu: '1', memory: '128Mi' }, requests: none }])
+  // As the API server shows them to a webhook: it has filled in the pod's requests.
+  t.strictSame(resourcesOf({ limits: { cpu: '500m' }, requests: { cpu: '500m' } }), [{ limits: { cpu: '500m', memory: '256Mi' }, requests: none }])
+  t.strictSame(resourcesOf({ limits: { cpu: 2, memory: '1Gi' }, requests: { cpu: 2, memory: '1Gi' } }), [{ limits: own.limits, requests: none }])
+  t.strictSame(resourcesOf({ limits: { memory: '128Mi' }, requests: { memory: '128Mi' } }), [{ limits: { cpu: '1', memory: '128Mi' }, requests: none }])
   t.strictSame(resourcesOf({ requests: { memory: '512Mi' } }), [{ limits: own.limits, requests: none }])
-  t.strictSame(resourcesOf({ limits: { cpu: '50m' } }, { 'sidegate.dev/interception': 'redirect' }), [
+  t.strictSame(resourcesOf({ limits: { cpu: '50m' }, requests: { cpu: '50m' } }, { 'sidegate.dev/interception': 'redirect' }), [
     { limits: { cpu: '50m', memory: '64Mi' }, requests: none }, { limits: { cpu: '50m', memory: '256Mi' }, requests: none },
   ])
+  // In a manifest nothing is filled in: what only the pod limits, it will request.
+  t.strictSame(resourcesOf({ limits: { cpu: '500m', memory: '1Gi' } }), [{}])
+  t.strictSame(resourcesOf({ limits: { cpu: '500m' } }), [{ limits: { memory: '256Mi' }, requests: { memory: '0' } }])
+  t.strictSame(resourcesOf({ limits: { memory: '1Gi' } }, {}, { resources: { requests: { memory: '64Mi' } } }), [{ limits: own.limits, requests: none }])
   t.end()
 })
 
