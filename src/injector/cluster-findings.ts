@@ -3,7 +3,7 @@ import type { ConfigMap, KubeObject, NetworkPolicy, Pod } from '../kube/types.ts
 import type { ClusterSnapshot } from './cluster-snapshot.ts'
 import { profileOfPod } from './guarantee.ts'
 import {
-  CONFIG_COPY, FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, MAX_PROTECTED_PORTS, MODE_ANNOTATION,
+  CONFIG_COPY, FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_ANNOTATION, INTERCEPTION_LABEL, MAX_PROTECTED_PORTS, MODE_ANNOTATION,
   NAMESPACE_LABEL, NETWORK_POLICY, profileKey, SIDECAR_CONTAINER,
 } from './names.ts'
 import { matchesSelector } from './selector.ts'
@@ -85,13 +85,25 @@ function closes({ spec: { podSelector, policyTypes, ingress } }: NetworkPolicy, 
     && (ingress ?? []).every(({ ports }) => ports !== undefined && ports.length > 0 && ports.every(({ port, endPort }) => ours(port, endPort)))
 }
 
-function policyFindings(pods: readonly Pod[], { policies }: ClusterSnapshot): ClusterFinding[] {
+/** What the controller was told: which image it injects, whether it keeps NetworkPolicies. */
+function controllerFileOf({ controllerFile }: ClusterSnapshot): { readonly sidecar?: { readonly image?: string }; readonly networkPolicy?: { readonly mode?: string } } {
+  try {
+    return JSON.parse(controllerFile?.data?.['controller.json'] ?? '{}') as ReturnType<typeof controllerFileOf>
+  } catch {
+    return {}
+  }
+}
+
+function policyFindings(pods: readonly Pod[], snapshot: ClusterSnapshot): ClusterFinding[] {
+  const { policies } = snapshot
   const open = pods.filter((pod) => (pod.metadata.labels?.[INTERCEPTION_LABEL] ?? 'port') === 'port'
     && !policies.some((policy) => policy.metadata.namespace === pod.metadata.namespace && policy.metadata.name === NETWORK_POLICY && closes(policy, pod)))
   return [...new Set(open.map(({ metadata }) => metadata.namespace!))].map((namespace) => ({
     severity: 'hole', code: 'policy-missing', object: `NetworkPolicy ${namespace}/${NETWORK_POLICY}`,
     problem: 'it is missing or opens more than the sidecar\'s ports: injected pods of the namespace can be reached past their sidecar.',
-    fix: 'See that the controller runs (it puts the policy back), or apply manifests/networkpolicy.yaml there if you manage it yourself.',
+    fix: controllerFileOf(snapshot).networkPolicy?.mode === 'off'
+      ? `The value networkPolicy.mode is off: give the pods annotation ${INTERCEPTION_ANNOTATION}: loopback or redirect, or set the value to manage.`
+      : 'See that the controller runs (it puts the policy back), or apply manifests/networkpolicy.yaml there if you manage it yourself.',
   }))
 }
 
@@ -114,19 +126,9 @@ function copyFindings(pods: readonly Pod[], { copies }: ClusterSnapshot, compile
   return [...findings.values()]
 }
 
-/** The image that the controller injects now. */
-function imageOf({ controllerFile }: ClusterSnapshot): string | undefined {
-  try {
-    const file = JSON.parse(controllerFile?.data?.['controller.json'] ?? '{}') as { sidecar?: { image?: string } }
-    return file.sidecar?.image
-  } catch {
-    return undefined
-  }
-}
-
 function noteFindings(pods: readonly Pod[], snapshot: ClusterSnapshot, compiled: Compiled): ClusterFinding[] {
   const findings: ClusterFinding[] = []
-  const image = imageOf(snapshot)
+  const image = controllerFileOf(snapshot).sidecar?.image
   for (const pod of pods) {
     const found = sidecarOf(pod)?.image
     if (image !== undefined && found !== image) findings.push({ severity: 'note', code: 'outdated-sidecar', object: nameOf('Pod', pod), problem: `its sidecar is ${found}; new pods get ${image}.`, fix: 'kubectl rollout restart its workload when it suits you.' })

@@ -41,6 +41,11 @@ function restricted(settings: InjectorSettings): Record<string, unknown> {
   }
 }
 
+/** Whether the sidecar is native. A pod that is to end gets such a one on every supported version: a regular one would keep it from ending. */
+export function isNative({ restartPolicy }: PodSpec, { nativeSidecar }: InjectorSettings): boolean {
+  return nativeSidecar || restartPolicy === 'OnFailure' || restartPolicy === 'Never'
+}
+
 const probe = (path: string, periodSeconds: number, failureThreshold: number): Handler => ({
   failureThreshold,
   httpGet: { path, port: HEALTH_PORT, scheme: 'HTTP' },
@@ -62,8 +67,7 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
     args: ['--config', `${CONFIG_DIRECTORY}/${profileKey(choices.profile)}`, '--pod', argument],
     env: [{ name: 'SIDEGATE_POD_IPS', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIPs' } } }],
     ports: [{ containerPort: HEALTH_PORT, name: 'sidegate-health', protocol: 'TCP' }],
-    // Pod-level resources bound the sum of all containers: ours must not claim a part of what the user sized for the app alone.
-    resources: spec.resources ? {} : ownResources(choices),
+    resources: withinPod(ownResources(choices), spec),
     // Started means listening; it never waits for an issuer, or an outage there would stop every pod here.
     startupProbe: probe('/startupz', 1, 60),
     livenessProbe: probe('/livez', 10, 3),
@@ -76,9 +80,31 @@ export function sidecarContainer(argument: string, choices: Choices, spec: PodSp
   }
 }
 
-function ownResources({ resources: { requests, limits: { cpu, memory } } }: Choices): Record<string, unknown> {
+interface Resources { readonly limits: Readonly<Record<string, string>>; readonly requests: Readonly<Record<string, string>> }
+
+function ownResources({ resources: { requests, limits: { cpu, memory } } }: Choices): Resources {
   return { limits: { ...(cpu !== null && { cpu }), memory }, requests: { ...requests } }
 }
+
+/**
+ * What a container of ours asks for and may use in a pod that has resources of its own (KEP-2837): the user's sum for all containers, to which the API
+ * server holds each of us. It takes no limit above the pod's, so ours is the smaller of the two; without any the sidecar would not know how much
+ * it may keep. It takes no requests that are together above the pod's, which it has filled in from the app's before a webhook sees
+ * the pod, so we request nothing; in so many words, since a request that is left out becomes the limit.
+ */
+export function withinPod(own: Resources, { resources, containers, initContainers }: PodSpec): Partial<Resources> {
+  const [most, wanted] = [amounts(resources?.['limits']), amounts(resources?.['requests'])]
+  if (Object.keys(most).length === 0 && Object.keys(wanted).length === 0) return own
+  // In a manifest, where nothing is filled in yet: of what the pod limits and nobody requests it will request its whole limit. Any word of ours would end that.
+  const others = [...containers, ...initContainers ?? []].map((container) => amounts(container['resources'])).flatMap(({ limits, requests }) => [amounts(limits), amounts(requests)])
+  const filledIn = (name: string) => most[name] !== undefined && [wanted, ...others].every((list) => list[name] === undefined)
+  const smaller = (name: string, ours: string) => ((parseQuantity(String(most[name])) ?? Infinity) < parseQuantity(ours)! ? String(most[name]) : ours)
+  const limits = Object.entries(own.limits).filter(([name]) => !filledIn(name)).map(([name, ours]) => [name, smaller(name, ours)] as const)
+  const requests = Object.keys(own.requests).filter((name) => !filledIn(name)).map((name) => [name, '0'] as const)
+  return { ...(limits.length > 0 && { limits: Object.fromEntries(limits) }), ...(requests.length > 0 && { requests: Object.fromEntries(requests) }) }
+}
+
+const amounts = (value: unknown) => (typeof value === 'object' && value !== null ? value as Readonly<Record<string, unknown>> : {})
 
 /**
  * How long a regular sidecar goes on before its SIGTERM: all containers get theirs at once, but the app's comes after its own preStop,

@@ -79,5 +79,7 @@ async function readSettings({ settings: file, image, nativeSidecar }: InjectFile
 function sidecarSection(file: string, content: string): Partial<InjectorSettingsInput> {
   const value: unknown = parseKubernetesYaml(content).toJS()
   if (typeof value !== 'object' || value === null) throw new Error(`${file}: expected the controller's file or its "sidecar" section.`)
-  return ('sidecar' in value ? value.sidecar : value) as Partial<InjectorSettingsInput>
+  if (!('sidecar' in value)) return value
+  const { sidecar, networkPolicy } = value as { sidecar: Partial<InjectorSettingsInput>; networkPolicy?: { mode?: unknown } | null }
+  return networkPolicy?.mode === 'off' ? { ...sidecar, portAllowed: false } : sidecar
 }

@@ -2,7 +2,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { asksForSidecar, readChoices, type Choices } from './annotations.ts'
-import { adopt, podArgument, sidecarContainer } from './container.ts'
+import { adopt, isNative, podArgument, sidecarContainer } from './container.ts'
 import { CONFIG_COPY, CONFIG_VOLUME, DEFAULT_CONTAINER_ANNOTATION, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_LABEL, ORIGINAL_ANNOTATION, REDIRECT_CONTAINER, SIDECAR_CONTAINER } from './names.ts'
 import { readOriginal, writeOriginal, type Absent, type Original } from './original.ts'
 import { asPod, isRefusal, type Container, type Metadata, type Pod, type PodSpec, type Refusal } from './pod.ts'
@@ -14,7 +14,7 @@ import { neededSysctls, podWarnings, portStartProblem, unsupported } from './uns
 import { withoutSidecar } from './uninject.ts'
 
 export type Injection =
-  /** `ports`: what the sidecar protects; `warnings`: sentences for the user, none of them a hole. */
+  /** `ports`: what the sidecar protects; `warnings`: sentences for the user. */
   | { readonly pod: Pod; readonly choices: Choices; readonly ports: readonly ProtectedPort[]; readonly warnings: readonly string[] }
   | { readonly unchanged: 'not asked' }
   | { readonly unchanged: 'already injected'; readonly choices: Choices; readonly ports: readonly ProtectedPort[] }
@@ -53,7 +53,7 @@ export function inject(value: unknown, settings: InjectorSettings, { optIn = fal
   if (isRefusal(rewritten)) return rewritten
   const result = adoptAll(assemble({ before, choices, ports, rewritten, settings, hookKey, absent: previous?.absent ?? [] }), pod)
   if (isDeepStrictEqual(result, pod)) return { unchanged: 'already injected', choices, ports }
-  return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports) }
+  return { pod: result, choices, ports, warnings: podWarnings(before, choices, ports, settings) }
 }
 
 /** A pod that does not mention the sidecar is none of our business, even when it is not valid. */
@@ -136,10 +136,9 @@ function withMetadata(metadata: Metadata, { before, choices, settings }: Plan, {
 }
 
 function withSidecar({ before: { spec }, choices, ports, rewritten, settings }: Plan, { names, sysctls }: Additions): PodSpec {
-  // A pod that is to end gets a native sidecar on every supported version: a regular one would keep it from ending.
-  const native = settings.nativeSidecar || spec.restartPolicy === 'OnFailure' || spec.restartPolicy === 'Never'
+  const native = isNative(spec, settings)
   const sidecar = sidecarContainer(podArgument(ports, choices, rewritten.targets), choices, spec, settings, native)
-  const first = [...(choices.interception === 'redirect' ? [redirectContainer(ports, settings)] : []), ...(native ? [sidecar] : [])]
+  const first = [...(choices.interception === 'redirect' ? [redirectContainer(ports, spec, settings)] : []), ...(native ? [sidecar] : [])]
   return {
     ...spec,
     ...((first.length > 0 || rewritten.initContainers) && { initContainers: [...first, ...(rewritten.initContainers ?? [])] }),

@@ -5,10 +5,12 @@
  */
 import * as v from 'valibot'
 import { ORIGINAL_ANNOTATION } from './names.ts'
-import { refuse, type Pod, type Refusal } from './pod.ts'
+import { networkActions, refuse, type Handler, type Pod, type Refusal } from './pod.ts'
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
-const target = v.strictObject({ httpGet: v.optional(v.looseObject({})), tcpSocket: v.optional(v.looseObject({})), grpc: v.optional(v.looseObject({})) })
+const targetShape = v.strictObject(networkActions)
+/** As strict as a pod that its author wrote, for it is injected again; and the very same object, its fields in their order. */
+const target = v.custom<Pick<Handler, 'httpGet' | 'tcpSocket' | 'grpc'>>((value) => v.is(targetShape, value))
 
 const originalSchema = v.strictObject({
   /** Sidecar's port to the app's, for the entries of interception `port`. */

@@ -105,15 +105,17 @@ const portReference = v.union([v.string(), portNumber], 'must be a port number o
 const list = <S extends v.GenericSchema>(schema: S) => optional(v.array(schema))
 const strings = optional(v.record(v.string(), v.string('must be a string: put it in quotes')))
 
-const handler = optional(v.looseObject({
+/** What a handler may do over the network; annotation sidegate.dev/original holds the same. */
+export const networkActions = {
   httpGet: optional(v.looseObject({
     path: optional(v.string()), port: portReference, host: optional(v.string()), scheme: optional(v.string()),
     httpHeaders: list(v.looseObject({ name: v.string(), value: optional(v.string()) })),
   })),
   tcpSocket: optional(v.looseObject({ port: portReference, host: optional(v.string()) })),
   grpc: optional(v.looseObject({ port: portNumber, service: optional(v.string()) })),
-  timeoutSeconds: optional(v.number()),
-}))
+}
+
+const handler = optional(v.looseObject({ ...networkActions, timeoutSeconds: optional(v.number()) }))
 
 const container = v.looseObject({
   name: v.pipe(v.string('must be a string: put it in quotes'), v.regex(LABEL_NAME, 'must be a DNS label (lower case letters, digits and "-")')),

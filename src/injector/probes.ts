@@ -5,7 +5,8 @@
  */
 import { ADMIN_PORT, HEALTH_PORT } from './names.ts'
 import { isTcp } from './ports.ts'
-import { isRefusal, refuse, type Container, type Handler, type HttpGet, type Refusal } from './pod.ts'
+import { isRefusal, refuse, type Container, type Handler, type Refusal } from './pod.ts'
+import { describeHttp } from './probe-request.ts'
 
 /** The field of each kind in a container; the last part of /probe/<container>/<kind>. */
 const PROBES = { liveness: 'livenessProbe', readiness: 'readinessProbe', startup: 'startupProbe' } as const
@@ -25,12 +26,16 @@ const ACTIONS = ['httpGet', 'tcpSocket', 'grpc'] as const
 
 const isHook = (kind: ProbeKind): kind is (typeof HOOKS)[number] => kind === 'postStart' || kind === 'preStop'
 
-/** The action a handler has for the network, if any. A `host` means another machine: not this pod's business. */
-export function targetOf(handler: Handler | undefined | null): Target | undefined {
+/** The action a handler has for the network, if any. */
+function networkAction(handler: Handler | undefined | null): Target | undefined {
   const action = ACTIONS.find((name) => handler?.[name])
-  if (!handler || !action) return undefined
-  const host = action === 'grpc' ? undefined : handler[action]!.host
-  return host ? undefined : { [action]: handler[action] }
+  return handler && action ? { [action]: handler[action] } : undefined
+}
+
+/** The same, if it is for this pod: a `host` means another machine, which the sidecar does not ask. */
+export function targetOf(handler: Handler | undefined | null): Target | undefined {
+  const target = networkAction(handler)
+  return (target?.httpGet ?? target?.tcpSocket)?.host ? undefined : target
 }
 
 export function handlerOf(container: Container, kind: ProbeKind): Handler | undefined | null {
@@ -48,7 +53,7 @@ export function withTarget(container: Container, kind: ProbeKind, target: Target
 
 /** A copy of the container with the port of a handler's action replaced. */
 export function withPort(container: Container, kind: ProbeKind, port: number | string): Container {
-  const target = targetOf(handlerOf(container, kind))
+  const target = networkAction(handlerOf(container, kind))
   if (target?.httpGet) return withTarget(container, kind, { httpGet: { ...target.httpGet, port } })
   return target?.tcpSocket ? withTarget(container, kind, { tcpSocket: { ...target.tcpSocket, port } }) : container
 }
@@ -68,7 +73,7 @@ function portNumber(container: Container, port: number | string): number | undef
 }
 
 /**
- * Interception `port`: names of ports that change become numbers.
+ * Interception `port`: names of ports that change become numbers, also where a `host` is asked: the kubelet takes the number from the pod.
  * @param container as the user wrote it
  * @param changed the app's ports that get another number
  */
@@ -76,9 +81,9 @@ export function numberNamedPorts(container: Container, changed: ReadonlySet<numb
   let result = container
   const portNames: { [kind in ProbeKind]?: string } = {}
   for (const kind of PROBE_KINDS) {
-    const target = targetOf(handlerOf(container, kind))
+    const target = networkAction(handlerOf(container, kind))
     const action = target?.httpGet ?? target?.tcpSocket
-    if (!target || typeof action?.port !== 'string') continue
+    if (typeof action?.port !== 'string') continue
     const entry = (container.ports ?? []).find(({ name }) => name === action.port)
     if (!entry || !isTcp(entry) || !changed.has(entry.containerPort)) continue
     portNames[kind] = action.port
@@ -103,47 +108,42 @@ export function moveToSidecar(container: Container, graceSeconds: number, hookKe
     if (!handler || !target) continue
     const port = targetPort(container, kind, target)
     if (isRefusal(port)) return port
+    const described = describe(target, port, whereIs(container, kind))
+    if (isRefusal(described)) return described
     const key = `${container.name}/${kind}${isHook(kind) ? `/${hookKey}` : ''}`
-    targets[key] = { ...describe(target, port), timeout: `${seconds(kind, handler, graceSeconds)}s` }
+    targets[key] = { ...described, timeout: `${seconds(kind, handler, graceSeconds)}s` }
     originals[kind] = target
     result = withTarget(result, kind, { httpGet: { path: `/probe/${key}`, port: HEALTH_PORT, scheme: 'HTTP' } })
   }
   return { container: result, originals, targets }
 }
 
+const whereIs = ({ name }: Container, kind: ProbeKind) => `${isHook(kind) ? `lifecycle.${kind}` : PROBES[kind]} of container "${name}"`
+
 function targetPort(container: Container, kind: ProbeKind, target: Target): number | Refusal {
   const named = (target.httpGet ?? target.tcpSocket ?? target.grpc)!.port
   const port = portNumber(container, named)
-  const field = isHook(kind) ? `lifecycle.${kind}` : PROBES[kind]
-  if (port === undefined) return refuse(`${field} of container "${container.name}" names port "${named}", which the container does not declare. Declare it, or write its number.`)
+  const where = whereIs(container, kind)
+  if (port === undefined) return refuse(`${where} names port "${named}", which the container does not declare. Declare it, or write its number.`)
   if (port < ADMIN_PORT || port > HEALTH_PORT) return port
-  return refuse(`${field} of container "${container.name}" goes to port ${port}; ${ADMIN_PORT} to ${HEALTH_PORT} are Sidegate's own. Point it at the app.`)
+  return refuse(`${where} goes to port ${port}; ${ADMIN_PORT} to ${HEALTH_PORT} are Sidegate's own. Point it at the app.`)
 }
 
-/** A probe that takes longer than this has no use for its limit, and the sidecar's configuration takes no such time. */
+/** A probe that takes longer than this has no use for its limit. */
 const A_DAY = 86_400
+/** No timer of the sidecar's runs longer (src/config/values.ts). */
+const LONGEST_HOOK = 24 * A_DAY
 
 function seconds(kind: ProbeKind, handler: Handler, grace: number): number {
-  if (kind === 'preStop') return Math.max(1, grace)
+  if (kind === 'preStop') return Math.min(LONGEST_HOOK, Math.max(1, grace))
   if (kind === 'postStart') return 300
   return Math.min(A_DAY, Math.max(1, handler.timeoutSeconds ?? 1))
 }
 
-function describe({ httpGet, grpc }: Target, port: number): Record<string, unknown> {
+function describe({ httpGet, grpc }: Target, port: number, where: string): Record<string, unknown> | Refusal {
   const address = `127.0.0.1:${port}`
   if (grpc) return { type: 'grpc', address, ...(grpc.service && { service: grpc.service }) }
-  return httpGet ? { ...describeHttp(httpGet), address } : { type: 'tcp', address }
-}
-
-function describeHttp({ scheme, path, httpHeaders }: HttpGet): Record<string, unknown> {
-  const isHost = ({ name }: { name: string }) => name.toLowerCase() === 'host'
-  const host = httpHeaders?.find(isHost)?.value
-  const headers = (httpHeaders ?? []).filter((header) => !isHost(header)).map(({ name, value }) => ({ name, value: value ?? '' }))
-  return {
-    type: scheme === 'HTTPS' ? 'https' : 'http',
-    // The kubelet accepts a path without its slash, and an empty one.
-    path: path?.startsWith('/') ? path : `/${path ?? ''}`,
-    ...(host && { host }),
-    ...(headers.length > 0 && { headers }),
-  }
+  if (!httpGet) return { type: 'tcp', address }
+  const request = describeHttp(httpGet, where)
+  return isRefusal(request) ? request : { ...request, address }
 }

@@ -1,6 +1,7 @@
 /** Interception `redirect`: rules in the pod's network namespace, set by an init container before anything else starts. */
+import { withinPod } from './container.ts'
 import { HEALTH_PORT, REDIRECT_CONTAINER } from './names.ts'
-import type { Container } from './pod.ts'
+import type { Container, PodSpec } from './pod.ts'
 import type { ProtectedPort } from './ports.ts'
 import type { InjectorSettings } from './settings.ts'
 
@@ -33,14 +34,14 @@ export function redirectScript(ports: readonly ProtectedPort[]): string {
 }
 
 /** The init container: root with NET_ADMIN and nothing else. */
-export function redirectContainer(ports: readonly ProtectedPort[], settings: InjectorSettings): Container {
+export function redirectContainer(ports: readonly ProtectedPort[], spec: PodSpec, settings: InjectorSettings): Container {
   return {
     name: REDIRECT_CONTAINER,
     image: settings.redirect.image ?? settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     command: [...settings.redirect.command],
     args: [redirectScript(ports)],
-    resources: { limits: { cpu: '100m', memory: '64Mi' }, requests: { cpu: '10m', memory: '16Mi' } },
+    resources: withinPod({ limits: { cpu: '100m', memory: '64Mi' }, requests: { cpu: '10m', memory: '16Mi' } }, spec),
     securityContext: {
       allowPrivilegeEscalation: false,
       capabilities: { add: ['NET_ADMIN'], drop: ['ALL'] },

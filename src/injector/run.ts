@@ -53,9 +53,9 @@ function every(clock: Clock, intervalMs: number, task: () => void): () => void {
   return () => { cancel() }
 }
 
-/** Settings for the injector; whether native sidecars are right may be the API server's version to say. */
+/** Settings for the injector: without NetworkPolicies no interception `port`; whether native sidecars are right may be the API server's version to say. */
 function settingsOf({ options, nativeByVersion }: Completed, kube: Kube, log: Log) {
-  let settings: InjectorSettings = options.sidecar
+  let settings: InjectorSettings = { ...options.sidecar, portAllowed: options.sidecar.portAllowed && options.networkPolicy.mode !== 'off' }
   return {
     current: () => settings,
     async refresh() {

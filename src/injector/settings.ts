@@ -41,6 +41,8 @@ export const injectorSettingsSchema = v.strictObject({
   command: v.optional(v.array(text), []),
   /** For pods without sidegate.dev/interception. */
   interception: v.optional(v.picklist(INTERCEPTIONS), 'port'),
+  /** false where no NetworkPolicy closes the app's own port (networkPolicy.mode off): interception `port` is refused there. */
+  portAllowed: v.optional(v.boolean(), true),
   /** The profiles there are; a pod that names another is refused. Undefined: not known here (offline), any is taken. */
   profiles: v.optional(v.array(text)),
   /** Makes the keys of hooks reproducible (see InjectOptions.random): for manifests that are injected offline again and again. Keep it secret. */

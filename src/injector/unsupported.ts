@@ -1,5 +1,6 @@
 /** Pods that cannot be protected, what a pod must be given for it, and what its author should know. */
 import type { Choices } from './annotations.ts'
+import { isNative } from './container.ts'
 import { FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INTERCEPTION_ANNOTATION } from './names.ts'
 import { refuse, type Pod, type PodSpec, type Refusal } from './pod.ts'
 import { appContainers, isTcp, type ProtectedPort } from './ports.ts'
@@ -7,11 +8,17 @@ import type { InjectorSettings } from './settings.ts'
 
 const UNPRIVILEGED_START = 'net.ipv4.ip_unprivileged_port_start'
 const FIRST_UNPRIVILEGED = 1024
+/** The kubelet sets it on what it reports of a static pod, which runs already. */
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
 
 /** @returns why the pod cannot have a sidecar at all, if so */
-export function unsupported({ spec }: Pod, { interception }: Choices, settings: InjectorSettings): Refusal | undefined {
+export function unsupported({ metadata, spec }: Pod, { interception }: Choices, settings: InjectorSettings): Refusal | undefined {
   if (spec.hostNetwork) {
     return refuse(`The pod uses hostNetwork: its ports are the node's and no NetworkPolicy applies to it, so a sidecar cannot protect it. Remove hostNetwork or annotation ${INJECT_ANNOTATION}.`)
+  }
+  if (metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined) {
+    return refuse(`The pod is the mirror of a static pod (annotation ${MIRROR_ANNOTATION}): the kubelet has started it from a file of its node, without a sidecar, and takes no change from here. `
+      + `Run the app as a DaemonSet or Deployment, or set annotation ${INJECT_ANNOTATION}: "false" in that file.`)
   }
   if (spec.os?.name === 'windows' || spec.nodeSelector?.['kubernetes.io/os'] === 'windows') {
     return refuse(`The pod runs on Windows; the sidecar is a Linux container. Remove annotation ${INJECT_ANNOTATION}.`)
@@ -21,6 +28,10 @@ export function unsupported({ spec }: Pod, { interception }: Choices, settings: 
   }
   if (interception === 'redirect' && settings.redirect.image === null) {
     return refuse(`Interception "redirect" is switched off in this cluster. Use ${INTERCEPTION_ANNOTATION}: "port" or "loopback", or have the chart's value sidecar.redirect.allowed set to true.`)
+  }
+  if (interception === 'port' && !settings.portAllowed) {
+    return refuse('Interception "port" is switched off in this cluster: with the chart\'s value networkPolicy.mode "off" nothing keeps other pods from the app\'s own port. '
+      + `Use ${INTERCEPTION_ANNOTATION}: "loopback" or "redirect", or have networkPolicy.mode set to "manage".`)
   }
   return undefined
 }
@@ -42,9 +53,9 @@ export function neededSysctls(spec: PodSpec, { interception }: Choices, ports: r
   return [{ name: UNPRIVILEGED_START, value: String(lowest) }]
 }
 
-/** What its author should know about a pod that is injected. Outages and surprises, never holes: those are refused. */
-export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[]): readonly string[] {
-  const warnings = [...scrapeWarning(metadata?.annotations ?? {}, interception, ports), ...portRangeWarning(spec, ports)]
+/** What its author should know about a pod that is injected: outages and surprises, and what the app itself has to do. Holes are refused. */
+export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, ports: readonly ProtectedPort[], settings: InjectorSettings): readonly string[] {
+  const warnings = [...orderWarning(spec, interception, settings), ...scrapeWarning(metadata?.annotations ?? {}, interception, ports), ...portRangeWarning(spec, ports)]
   const listenFor = new Map(ports.map(({ app, listen }) => [app, listen]))
   for (const container of appContainers(spec)) {
     for (const port of container.ports ?? []) {
@@ -55,6 +66,15 @@ export function podWarnings({ metadata, spec }: Pod, { interception }: Choices, 
     }
   }
   return warnings
+}
+
+/**
+ * A native sidecar listens before the app starts, and an app that wants its port on every address cannot have it. Beside a regular one such an
+ * app may be first: the kubelet starts it without waiting. Then it answers everybody, and the sidecar, which cannot listen, ends.
+ */
+function orderWarning(spec: PodSpec, interception: Choices['interception'], settings: InjectorSettings): readonly string[] {
+  if (interception !== 'loopback' || isNative(spec, settings)) return []
+  return ['interception loopback with a regular sidecar: the app must listen on 127.0.0.1 only. On 0.0.0.0 it may take its port before the sidecar and answer without a token; the sidecar then exits and the pod is not ready.']
 }
 
 /** The annotations by which many Prometheus installations find pods. */

@@ -106,7 +106,7 @@ function sameHost(location: string, path: string, target: ProbeTarget): string |
 async function get(target: ProbeTarget, path: string, limit: AbortSignal): Promise<{ status: number, location: string | undefined }> {
   const socket = await open(target, limit)
   try {
-    socket.write(requestHead(target, path), 'latin1')
+    socket.write(requestHead(target, path))
     return parseHead(await readHead(socket))
   } finally {
     socket.destroy()
@@ -122,8 +122,9 @@ function requestHead(target: ProbeTarget, path: string): string {
   if (!has('accept')) lines.push('Accept: */*')
   for (const { name, value } of given) if (name.toLowerCase() !== 'connection') lines.push(`${name}: ${value}`)
   lines.push('Connection: close', '', '')
+  if (/[^\x21-\x7e]/.test(path)) throw new Error('the probe\'s path holds a space, a control character or one beyond ASCII; write it percent-encoded, such as %20')
   // oxlint-disable-next-line no-control-regex -- control characters are what is refused
-  if (lines.some((line) => /[\x00-\x08\x0a-\x1f\x7f]/.test(line)) || /\s/.test(path)) throw new Error('the probe\'s path or headers hold a control character')
+  if (lines.some((line) => /[\x00-\x08\x0a-\x1f\x7f]/.test(line))) throw new Error('the probe\'s headers hold a control character')
   return lines.join('\r\n')
 }
 

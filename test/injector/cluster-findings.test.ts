@@ -84,6 +84,8 @@ t.test('network policies', async (t) => {
   const policy = (spec: object): ClusterSnapshot['policies'][number] => ({ ...networkPolicy('shop', closed), spec })
   t.same(await found({ policies: [] }), ['hole policy-missing'])
   t.same(await found({ policies: [networkPolicy('elsewhere', closed)] }), ['hole policy-missing'])
+  const off = { ...sound.controllerFile!, data: { 'controller.json': '{"networkPolicy":{"mode":"off"},"sidecar":{"image":"sidegate:1"}}' } }
+  t.match((await clusterFindings({ ...sound, policies: [], controllerFile: off }))[0], { code: 'policy-missing', fix: /networkPolicy\.mode is off: give the pods/ }, 'nobody puts it back there')
   t.same(await found({ policies: [policy({ podSelector: {}, policyTypes: ['Egress'] })] }), ['hole policy-missing'])
   const ports = [[{ port: 15001, endPort: 65000 }], [{ port: 'http' }], []]
   for (const wide of ports) t.ok((await found({ policies: [policy({ podSelector: {}, ingress: [{ ports: wide }] })] })).includes('hole policy-missing'), JSON.stringify(wide))

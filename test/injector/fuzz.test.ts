@@ -28,7 +28,7 @@ const port = fc.record({ name: maybe(portName), containerPort: number, protocol:
 const extra = fc.dictionary(some('env', 'tty', 'x-future', 'workingDir'), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 })
 const reference = fc.oneof(number, portName)
 const handler = fc.oneof(
-  fc.record({ httpGet: fc.record({ path: maybe(some('/healthz', 'x', '/$(HOME)/$$', '')), port: reference, scheme: maybe(some('HTTP', 'HTTPS')), host: maybe(some('', 'other.example')), httpHeaders: maybe(fc.array(fc.record({ name: some('Host', 'X-A'), value: some('a', '', '$(X)') }), { maxLength: 2 })) }) }),
+  fc.record({ httpGet: fc.record({ path: maybe(some('/healthz', 'x', '/$(HOME)/$$', '', '/a b?c d#e')), port: reference, scheme: maybe(some('HTTP', 'HTTPS')), host: maybe(some('', 'other.example')), httpHeaders: maybe(fc.array(fc.record({ name: some('Host', 'X-A'), value: some('a', '', '$(X)') }), { maxLength: 2 })) }) }),
   fc.record({ tcpSocket: fc.record({ port: reference }) }),
   fc.record({ exec: fc.constant({ command: ['true'] }) }),
   fc.record({ grpc: fc.record({ port: number, service: maybe(some('shop')) }) }),
@@ -64,8 +64,9 @@ const pods: fc.Arbitrary<Pod> = fc.record({
     imagePullSecrets: maybe(fc.array(fc.record({ name: some('mine', 'registry') }), { maxLength: 2 })),
     restartPolicy: maybe(some('Always', 'Never', 'OnFailure')),
     securityContext: maybe(some({ fsGroup: 1 }, { sysctls: [{ name: 'net.x', value: '1' }] })),
-    terminationGracePeriodSeconds: maybe(some(0, 1, 30, 300)),
+    terminationGracePeriodSeconds: maybe(some(0, 1, 30, 300, 2_592_000)),
     hostNetwork: maybe(some(false)),
+    resources: maybe(some({}, { limits: { cpu: '500m' } }, { limits: { memory: '64Mi' }, requests: { cpu: '1' } })),
   })).map(([more, own]) => ({ ...more, ...own })),
 }).map((pod) => json(pod) as unknown as Pod)
 
@@ -98,9 +99,15 @@ function expectProtected(before: Pod, after: Pod) {
   for (const { name, livenessProbe } of apps(before)) {
     const path = livenessProbe?.httpGet?.path
     const target = parsed.overlay.probes?.[`${name}/liveness`] as { path: string } | undefined
-    if (target && path?.startsWith('/') && target.path !== path) throw new Error(`probe path ${path} became ${target.path}`)
+    if (target && path?.startsWith('/') && target.path !== path.replaceAll(' ', '%20').replace(/#.*/, '')) throw new Error(`probe path ${path} became ${target.path}`)
   }
   if (!script && listeners.some(({ port, upstream, on }) => upstream.endsWith(`:${port}`) && on !== 'pod')) throw new Error('the app could not bind its own port')
+  expectAccepted(after)
+}
+
+function expectAccepted(after: Pod) {
+  const parsed = parsePodOverlay(podArgumentOf(after))
+  if (!('overlay' in parsed)) throw new Error(parsed.problems.join())
   const profile = { issuers: [{ name: 'corp', issuer: 'https://auth.internal', audiences: ['a'], keys: { discovery: true } }] }
   v.parse(configSchema, mergePodOverlay(profile, parsed.overlay))
 }
@@ -168,4 +175,25 @@ t.test('a pod with one thing in it replaced by anything', async () => {
     }
     uninject(target)
   }), RUNS)
+})
+
+t.test('an injected pod with any handler in its memory', async () => {
+  const strange = fc.oneof(handler, fc.jsonValue({ maxDepth: 2 }), fc.record({
+    httpGet: maybe(fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.record({
+      port: fc.oneof(reference, fc.jsonValue({ maxDepth: 0 })), path: maybe(fc.oneof(some('/h'), fc.jsonValue({ maxDepth: 0 }))),
+      httpHeaders: maybe(some<unknown>('x', [null], [{}], [{ name: 1 }], [{ name: 'X' }], [{ name: 'X', value: 2 }], null)), host: maybe(fc.jsonValue({ maxDepth: 0 })),
+    }))),
+    tcpSocket: maybe(fc.record({ port: fc.jsonValue({ maxDepth: 0 }) })),
+    grpc: maybe(fc.record({ port: fc.jsonValue({ maxDepth: 0 }), service: maybe(fc.jsonValue({ maxDepth: 0 })) })),
+  }))
+  const plain = { metadata: { annotations: { 'sidegate.dev/inject': 'true', 'sidegate.dev/interception': 'loopback' } }, spec: { containers: [{ name: 'a', ports: [{ containerPort: 80 }], livenessProbe: { httpGet: { port: 80 } } }] } }
+  const result = inject(plain, native)
+  if (!('pod' in result)) throw new Error(JSON.stringify(result))
+  const pod = json(result.pod)
+  fc.assert(fc.property(strange, some('liveness', 'preStop', 'other'), (value, kind) => {
+    const metadata = { ...pod.metadata, annotations: { ...pod.metadata?.annotations, 'sidegate.dev/original': JSON.stringify({ handlers: { a: { [kind]: value } } }) } }
+    const after = inject(deepFreeze({ ...pod, metadata }), native)
+    if ('pod' in after) expectAccepted(after.pod)
+    uninject({ ...pod, metadata })
+  }), { numRuns: 1000 })
 })

@@ -115,12 +115,13 @@ t.test('one refused pod and nothing is printed', async (t) => {
 })
 
 t.test('the cluster\'s own settings, and the image by hand', async (t) => {
-  const root = folder(t, { 'controller.json': JSON.stringify({ namespace: 'x', sidecar: { image: 'r/s:1', labels: { a: 'b' } } }), 'bad.yaml': 'imgae: x\nnativeSidecar: 1\n', 'none.yaml': 'text' })
+  const root = folder(t, { 'controller.json': JSON.stringify({ namespace: 'x', sidecar: { image: 'r/s:1', labels: { a: 'b' } } }), 'bad.yaml': 'imgae: x\nnativeSidecar: 1\n', 'none.yaml': 'text', 'off.json': '{"networkPolicy":{"mode":"off"},"sidecar":{"image":"r/s:1"}}' })
   const { text } = await run(['-'], { settings: join(root, 'controller.json'), nativeSidecar: false }, yaml)
   t.match(text, /image: r\/s:1/)
   t.match(text, / {4}a: b/)
   t.notMatch(text, /initContainers:/)
   t.match((await run(['-'], { settings: join(root, 'controller.json'), image: 'mine:2' }, yaml)).text, /image: mine:2/)
+  t.match((await run(['-'], { settings: join(root, 'off.json') }, yaml)).notes, [/refused\. Interception "port" is switched off/], 'without NetworkPolicies, as the controller')
   await t.rejects(run(['-'], { settings: join(root, 'bad.yaml') }, yaml), /settings are not valid: .*nativeSidecar.*imgae|imgae/)
   await t.rejects(run(['-'], { settings: join(root, 'none.yaml') }, yaml), /expected the controller's file/)
   await t.rejects(run(['-'], { settings: join(root, 'missing.yaml') }, yaml), /missing\.yaml: no such file/)

@@ -44,10 +44,13 @@ t.test('http: the request keeps path, query, headers and Host; nothing can be in
   t.equal(server.requests[0], 'GET /healthz?deep=1 HTTP/1.1\r\nHost: app.example\r\nUser-Agent: kube-probe/sidegate\r\nAccept: */*\r\nX-Probe: yes\r\nConnection: close\r\n\r\n')
   await runProbe(target(server, { headers: [{ name: 'Host', value: 'other' }, { name: 'User-Agent', value: 'me' }, { name: 'Accept', value: 'text/plain' }] }))
   t.equal(server.requests[1], 'GET / HTTP/1.1\r\nHost: other\r\nUser-Agent: me\r\nAccept: text/plain\r\nConnection: close\r\n\r\n')
-  for (const bad of [{ path: '/x\r\nX: y' }, { path: '/a b' }, { headers: [{ name: 'X', value: 'a\r\nY: b' }] }]) {
-    t.match(await runProbe(target(server, bad)), { ok: false, detail: /control character/ })
+  for (const path of ['/x\r\nX: y', '/a b', '/café', '/\u010aX: y']) {
+    t.match(await runProbe(target(server, { path })), { ok: false, detail: /path holds a space, a control character or one beyond ASCII; write it percent-encoded/ })
   }
+  t.match(await runProbe(target(server, { headers: [{ name: 'X', value: 'a\r\nY: b' }] })), { ok: false, detail: /headers hold a control character/ })
   t.equal(server.requests.length, 2)
+  await runProbe(target(server, { headers: [{ name: 'X', value: 'é\u010a' }] }))
+  t.match(server.requests[2], /\r\nX: é\u010a\r\n/, 'UTF-8, as the kubelet sends it: no character becomes a line break')
 })
 
 t.test('http: a redirect within the app is followed, one to elsewhere is success, a loop is not', async (t) => {

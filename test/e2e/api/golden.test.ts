@@ -16,7 +16,7 @@ const GOLDEN = new URL('../../golden/', import.meta.url)
 const EXAMPLES = new URL('../../../manifests/examples/', import.meta.url)
 const SPACE = 'golden'
 /** Fields that only newer versions know: golden pair -> the first minor version. */
-const NEEDS: Readonly<Record<string, number>> = { 'pod-level-resources.out.yaml': 34 }
+const NEEDS: Readonly<Record<string, number>> = { 'pod-level-resources.out.yaml': 34, 'pod-level-cpu-only.out.yaml': 34 }
 
 function podsOf(name: string): { pods: Pod[]; settings: ReturnType<typeof injectorSettings>; optIn: boolean } {
   const text = readFileSync(new URL(name, GOLDEN), 'utf8')
