@@ -1,8 +1,10 @@
 import t from 'tap'
 import { createAuthenticator } from '../../src/auth/authenticator.ts'
-import { openKeySet } from '../../src/auth/key-set.ts'
+import { openKeySet, type KeySet } from '../../src/auth/key-set.ts'
 import { createTokenCache } from '../../src/auth/token-cache.ts'
 import { mintKey } from '../../src/demo/issuer.ts'
+import { memoryLimit } from '../../src/lib/memory-limit.ts'
+import { isDenial } from '../../src/telemetry/reason.ts'
 import { configFor, startFaultyIssuer, until } from '../helpers/issuer.ts'
 import { forge, goodClaims, inlineIssuer, openBench, signerOf } from '../helpers/tokens.ts'
 
@@ -49,6 +51,25 @@ t.test('a principal that outlives its configuration is held against the one in f
   t.equal(under({ issuer: 'https://another.internal' }), 'issuer_unknown')
   const other = openBench([inlineIssuer([await mintKey('ES256', 'key')])])
   t.match(other.recheck(principal, at), { denied: 'key_unknown' }, 'the key is no longer the issuer\'s')
+})
+
+t.test('A15 so many tokens wait for keys and no more; those that wait are judged by their text, taken apart again', async (t) => {
+  const key = await mintKey('ES256', 'key')
+  const config = inlineIssuer([key])
+  const real = openKeySet(config)
+  const arrived = Promise.withResolvers<void>()
+  // The kid is unknown until the fetch is over.
+  const slow: KeySet = { ...real, find: (kid, algorithm, mayWait) => mayWait ? arrived.promise.then(() => real.find(kid, algorithm)) : { denied: 'key_unknown' } }
+  const authenticator = createAuthenticator({ issuers: [config], keySets: new Map([['corp', slow]]), cache: createTokenCache(0) })
+  const token = forge({ alg: 'ES256', kid: 'key' }, goodClaims('https://auth.internal'), signerOf(key))
+  const most = Math.max(16, Math.floor(memoryLimit() / 8 / (100 * 1024)))
+  const answers = Array.from({ length: most + 5 }, () => authenticator.authenticate(token))
+  t.equal(answers.filter((answer) => answer instanceof Promise).length, most)
+  t.ok(answers.slice(most).every((answer) => !(answer instanceof Promise) && isDenial(answer) && answer.denied === 'key_unknown'), 'the others are answered at once')
+  arrived.resolve()
+  const verdicts = await Promise.all(answers.slice(0, most).map(async (answer) => await answer))
+  t.ok(verdicts.every((verdict) => !isDenial(verdict) && verdict.issuer === 'corp'))
+  t.ok(authenticator.authenticate(token) instanceof Promise, 'there is room again')
 })
 
 t.test('an issuer without key set, or two of one name, are mistakes of the caller', async (t) => {

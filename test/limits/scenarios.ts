@@ -94,6 +94,34 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: '1,500 idle connections whose last head had 30 KiB',
+    run: async (stage, wrong) => {
+      const callers = await dialAll(stage.port, 1_500)
+      const statuses: Statuses = {}
+      const fields = [...Array.from({ length: 30 }, (_, at) => `X-Field-${at}: ${'x'.repeat(980)}`), 'Keep-Alive: abcdefghijklmnopqrstuvwxyz', 'Connection: Keep-Alive-And-Something-Longer']
+      for (const caller of callers) {
+        const status = await caller.ask(head('GET /', undefined, fields))
+        statuses[status] = (statuses[status] ?? 0) + 1
+      }
+      close(callers.map(({ socket }) => socket))
+      return only(statuses, [401], wrong)
+    },
+  },
+  {
+    name: '1,000 idle connections whose last body had a trailer behind 60 KiB',
+    run: async (stage, wrong) => {
+      const callers = await dialAll(stage.port, 1_000)
+      const statuses: Statuses = {}
+      const body = `f000\r\n${'x'.repeat(0xf000)}\r\n0\r\nX-Trailer: ${'y'.repeat(50)}\r\n\r\n`
+      for (const caller of callers) {
+        const status = await caller.ask(head('POST /sink', stage.token, ['Transfer-Encoding: chunked']) + body)
+        statuses[status] = (statuses[status] ?? 0) + 1
+      }
+      close(callers.map(({ socket }) => socket))
+      return only(statuses, [200], wrong)
+    },
+  },
+  {
     name: '1,000 active connections',
     run: async (stage, wrong) => only(await saturate(stage.port, 1_000, SECONDS * 2 * stage.scale, () => head('GET /', stage.token)), [200], wrong),
   },

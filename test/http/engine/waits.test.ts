@@ -1,12 +1,60 @@
 /** What waits for something: whose deadline it is under, and what becomes of it when that is over first. */
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Verdict } from '../../../src/http/contract.ts'
+import { Client } from '../../../src/http/engine/client.ts'
+import { Core, type Port } from '../../../src/http/engine/core.ts'
 import { startEngine } from '../../../src/http/engine/start.ts'
 import { Parser, RESPONSE } from '../../../src/http/engine/llhttp.ts'
-import { answers, reply, startApp } from '../../helpers/app.ts'
+import { answers, reply, startApp, takeOver } from '../../helpers/app.ts'
 import { connect, request } from '../../helpers/raw.ts'
 import { LIMITS, replyFor, standIn, startProxy } from '../../helpers/transports.ts'
+
+t.test('A14 an idle connection keeps nothing of its last head: a piece of it would keep all of it', async (t) => {
+  const sockets = new Duplex({ read() {}, write(_chunk, _encoding, done) { done() } })
+  const core = new Core({ decide: () => replyFor('token_missing'), refuse: replyFor, finished() {}, lapsed: () => undefined }, LIMITS)
+  const upstream = { host: '127.0.0.1', port: 1 }
+  const port: Port = { core, listener: { bind: upstream, upstream }, pool: core.pool(upstream), clients: new Set() }
+  const client = new Client(port, sockets as Socket)
+  t.teardown(() => { sockets.destroy(); core.close() })
+  sockets.push(request('GET /', ['Keep-Alive: abcdefghijklmnopqrstuvwxyz', 'Connection: something-that-is-long-enough', 'Upgrade: tls/something-longer']))
+  await sleep(20)
+  t.equal(client.idle, true)
+  t.match(client.framing, { connection: '', keepAlive: '', upgrade: '' })
+  t.equal(client.upgrade, undefined)
+})
+
+t.test('an answer\'s head that fills the socket has its reader under a deadline', async (t) => {
+  const app = await startApp(async (_, connection) => {
+    await connection.write(`HTTP/1.1 200 OK\r\nX-Big: ${'h'.repeat(60_000)}\r\nContent-Length: 2\r\n\r\n`)
+    await sleep(15)
+    await connection.write('ok')
+  })
+  const proxy = await startProxy(startEngine, app.address, { limits: { upstreamConnections: 1, idleTimeout: 300, upstreamTimeout: 300 } })
+  const greedy = await connect(proxy.address)
+  t.teardown(async () => { greedy.destroy(); await proxy.close(); await app.close() })
+  greedy.socket.pause()
+  greedy.socket.write(request('GET /').repeat(200))
+  const letGo = (): boolean => proxy.seen.finished.some(({ outcome }) => outcome.failed === 'client_aborted')
+  for (const end = Date.now() + 30_000; !letGo() && Date.now() < end;) await sleep(50)
+  t.ok(letGo())
+})
+
+t.test('a tunnel of which one side has ended ends when the other says nothing', async (t) => {
+  const app = await startApp(async (_, connection) => {
+    await connection.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    takeOver(connection.socket, () => {})
+    connection.end()
+  })
+  const proxy = await startProxy(startEngine, app.address, { limits: { idleTimeout: 200 } })
+  const client = await connect(proxy.address)
+  t.teardown(async () => { client.destroy(); await proxy.close(); await app.close() })
+  await client.send(request('GET /ws', ['Connection: Upgrade', 'Upgrade: websocket']))
+  t.equal((await client.next()).status, 101)
+  t.match(await proxy.finished(1), [{ outcome: { status: 101, failed: undefined } }])
+})
 
 t.test('a request that waited for a connection has the app\'s whole time for its answer', async (t) => {
   const app = await startApp(async ({ target }, connection) => {
