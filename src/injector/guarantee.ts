@@ -7,11 +7,10 @@ import type { Log } from '../telemetry/log.ts'
 import { ensure, type Kube } from '../kube/client.ts'
 import type { Informer } from '../kube/informer.ts'
 import type { ConfigMap, KubeObject, NetworkPolicy } from '../kube/types.ts'
-import { isDeepStrictEqual } from 'node:util'
 import { planCopy, profilesOf, type CopyPlan } from './copies.ts'
 import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from './names.ts'
 import { hasOwner, ownedBy, type Owner } from './owners.ts'
-import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
+import { isSamePolicy, networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
 import type { Accepted } from './source-config.ts'
 
 export interface GuaranteeOptions {
@@ -79,7 +78,7 @@ export function createGuarantee({ kube, background, copies, policies, pods, acce
   }
 
   const policyIsRight = (namespace: string, current: NetworkPolicy | undefined): boolean =>
-    current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
+    current !== undefined && isSamePolicy(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
 
   async function writePolicy(by: Kube, namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
     const wanted = networkPolicy(namespace, policy)
