@@ -17,6 +17,8 @@ export interface CopyNeeds {
   /** How long an unused profile stays: a pod that another replica admits at this moment is not in anybody's cache yet. */
   readonly keepMs: number
   readonly owner?: OwnerReference | undefined
+  /** Only what is accepted and used now, and nothing of what others added: for a copy that the API server would not take otherwise. */
+  readonly bare?: boolean
 }
 
 export type CopyPlan =
@@ -40,13 +42,13 @@ export function profilesOf(copy: ConfigMap | undefined): string[] {
   return Object.keys(copy?.data ?? {}).flatMap((key) => profileOf(key) ?? [])
 }
 
-/** Profiles to keep, and since when the unused among them are unused. */
-function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
+/** Profiles to keep, and since when the unused among them are unused. What is neither used nor accepted goes at once: anybody may have put it there. */
+function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs, bare = false }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
   const marks = readUnused(current)
   const unused: Record<string, string> = {}
-  const profiles = [...used].filter((profile) => accepted?.profiles.has(profile) || current?.data?.[profileKey(profile)] !== undefined)
-  for (const profile of profilesOf(current)) {
-    if (used.has(profile)) continue
+  const profiles = [...used].filter((profile) => accepted?.profiles.has(profile) || (!bare && current?.data?.[profileKey(profile)] !== undefined))
+  for (const profile of bare ? [] : profilesOf(current)) {
+    if (used.has(profile) || (accepted && !accepted.profiles.has(profile))) continue
     const since = marks[profile] ?? new Date(now).toISOString()
     if (Date.parse(since) + keepMs <= now) continue
     profiles.push(profile)
@@ -77,9 +79,9 @@ export function planCopy(current: ConfigMap | undefined, needs: CopyNeeds): Copy
   const { profiles, unused } = keep(current, needs)
   if (profiles.length === 0) return current ? { kind: 'delete' } : { kind: 'right' }
   const data = dataOf(profiles, current, needs.accepted)
-  const { [UNUSED_ANNOTATION]: _, ...others } = current?.metadata.annotations ?? {}
-  const annotations = Object.keys(unused).length === 0 ? others : { ...others, [UNUSED_ANNOTATION]: JSON.stringify(unused) }
-  const labels = { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
+  // Annotations of others are not kept: they have room for 256 KiB.
+  const annotations: Record<string, string> = Object.keys(unused).length === 0 ? {} : { [UNUSED_ANNOTATION]: JSON.stringify(unused) }
+  const labels = { ...needs.bare ? {} : current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
   const right = current && sameFields(current.data, data) && sameFields(current.metadata.annotations, annotations) && sameFields(current.metadata.labels, labels)
     && !('binaryData' in current) && hasOwner(current, needs.owner)
   if (right) return { kind: 'right' }

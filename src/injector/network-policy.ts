@@ -55,7 +55,7 @@ const isEmpty = (name: string, value: unknown): boolean => value === null || val
  * selector is something else than none, and stays; whether an empty `egress` means anything is in `policyTypes`.
  */
 function stored(part: unknown, list = ''): unknown {
-  if (Array.isArray(part)) return list === 'policyTypes' ? [...part].sort() : part.map((item) => stored(item, list))
+  if (Array.isArray(part)) return list === 'policyTypes' ? part.map(String).sort((a, b) => a < b ? -1 : 1) : part.map((item) => stored(item, list))
   if (!isFields(part)) return part
   const fields = Object.entries(part).filter(([name, value]) => !isEmpty(name, value)).map(([name, value]) => [name, stored(value, name)] as const)
   return { ...list === 'ports' && { protocol: 'TCP' }, ...Object.fromEntries(fields) }

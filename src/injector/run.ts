@@ -122,15 +122,15 @@ export async function startController(completed: Completed, { log, clock = syste
     deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
-  const namespaces = createReconcileQueue(async (name) => {
+  const namespaces = createReconcileQueue(async (name, mayDispute) => {
     // Before everything is listed, something that is there looks missing.
     await synced
-    const wrote = await guarantee.reconcile(name).catch((error: unknown) => {
+    const did = await guarantee.reconcile(name, mayDispute).catch((error: unknown) => {
       metrics.series('sidegate_reconcile_total', 'failed').value += 1
       throw error
     })
-    metrics.series('sidegate_reconcile_total', wrote ? 'written' : 'right').value += 1
-    return wrote
+    metrics.series('sidegate_reconcile_total', did === 'written' || did === 'disputed' ? 'written' : 'right').value += 1
+    return did
   }, clock, log)
   const reconcileAll = () => {
     void owner.refresh().then(() => { for (const name of guarantee.namespaces()) namespaces.add(name) })
@@ -177,7 +177,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const work = createReconcileQueue(async (chore) => {
     await chores[chore]!()
     if (unready().length === 0) markReady((await server!).address)
-    return false
+    return 'right'
   }, clock, log)
 
   function unready(): string[] {

@@ -48,18 +48,35 @@ t.test('an unused profile is marked, then dropped when it was unused for long en
   t.equal(again!.metadata.annotations![UNUSED_ANNOTATION], undefined, 'used again: the mark goes')
 })
 
+t.test('what is neither used nor accepted goes at once; without a source nothing is known to be wrong', async (t) => {
+  const copy = apply(undefined, needs(['a']))!
+  const filled: ConfigMap = { ...copy, data: { ...copy.data, 'junk.json': 'x'.repeat(1_000_000) } }
+  t.same(apply(filled, needs(['a']))?.data, { 'a.json': 'A' })
+  t.same(Object.keys(apply(filled, needs(['a'], { accepted: undefined }))!.data!), ['a.json', 'junk.json'])
+  t.equal(planCopy({ ...copy, data: { 'junk.json': '' } }, needs([])).kind, 'delete')
+})
+
+t.test('bare: what is accepted and used, and nothing else', async (t) => {
+  const copy = apply(undefined, needs(['a', 'b']))!
+  const full: ConfigMap = { ...copy, data: { ...copy.data, 'junk.json': 'x' }, metadata: { ...copy.metadata, labels: { team: 'x' } } }
+  const after = apply(full, needs(['a', 'junk'], { bare: true }))!
+  t.same(after.data, { 'a.json': 'A' })
+  t.same([after.metadata.labels, after.metadata.annotations], [{ 'app.kubernetes.io/managed-by': 'sidegate-controller' }, {}])
+})
+
 t.test('the last one gone: the copy is deleted', async (t) => {
   const copy = apply(apply(undefined, needs(['a'])), needs([]))
   t.ok(copy)
   t.equal(planCopy(copy, needs([], { now: NOW + 10 * MINUTE })).kind, 'delete')
 })
 
-t.test('edited by hand: put right; labels and annotations of others stay', async (t) => {
+t.test('edited by hand: put right; labels of others stay, annotations do not', async (t) => {
   const copy = apply(undefined, needs(['a']))!
   const edited: ConfigMap = { ...copy, data: { 'a.json': 'evil', 'more': 'x' }, metadata: { ...copy.metadata, labels: { team: 'x' }, annotations: { note: 'y' } } }
   const after = apply(edited, needs(['a']))!
   t.same(after.data, { 'a.json': 'A' })
-  t.match(after.metadata, { labels: { team: 'x', 'app.kubernetes.io/managed-by': 'sidegate-controller' }, annotations: { note: 'y' } })
+  t.match(after.metadata, { labels: { team: 'x', 'app.kubernetes.io/managed-by': 'sidegate-controller' } })
+  t.same(after.metadata.annotations, {})
   t.same(apply({ ...copy, binaryData: { x: 'eA==' } } as ConfigMap, needs(['a']))?.data, { 'a.json': 'A' })
 })
 
