@@ -143,7 +143,7 @@ export async function startController(completed: Completed, { log, clock = syste
 
   // The webhook.
   const admit = createAdmission({
-    settings: settings.current, source, guarantee, events, metrics, log, sourceName: `${namespace}/${sourceName}`,
+    settings: settings.current, source, guarantee, events, metrics, log, sourceName: `${namespace}/${sourceName}`, namespace,
     surroundings: createSurroundings({ services, policies }),
   })
   const { promise: ready, resolve: markReady, reject: markFailed } = Promise.withResolvers<Address>()
