@@ -14,6 +14,7 @@ import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from
 import { hasOwner, ownedBy, type Owner } from './owners.ts'
 import { isSamePolicy, networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
 import type { Turn } from './reconcile-queue.ts'
+import type { RemovedProfiles } from './removed-profiles.ts'
 import type { Accepted } from './source-config.ts'
 
 export interface GuaranteeOptions {
@@ -27,6 +28,7 @@ export interface GuaranteeOptions {
   /** Injected pods, metadata only. */
   readonly pods: Informer<KubeObject>
   readonly accepted: () => Accepted | undefined
+  readonly removed: () => RemovedProfiles
   readonly owner: Owner
   readonly policy: NetworkPolicyOptions & { readonly mode: 'manage' | 'require' | 'off' }
   /** How long what is unused stays, milliseconds. */
@@ -57,7 +59,7 @@ export function profileOfPod(pod: KubeObject): string {
 
 const isFrozen = (copy: ConfigMap | undefined): boolean => (copy as { immutable?: boolean } | undefined)?.immutable === true
 
-export function createGuarantee({ kube, background, copies, policies, pods, accepted, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
+export function createGuarantee({ kube, background, copies, policies, pods, accepted, removed, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
   const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
   const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
 
@@ -66,7 +68,7 @@ export function createGuarantee({ kube, background, copies, policies, pods, acce
     // While it is not known for sure which pods there are, nothing is unused.
     if (!pods.fresh()) for (const profile of profilesOf(current)) used.add(profile)
     if (admitting !== undefined) used.add(admitting)
-    return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs, owner: owner.current(), bare })
+    return planCopy(current, { namespace, used, accepted: accepted(), removed: removed(), now: clock.now(), keepMs, owner: owner.current(), bare })
   }
 
   /** Somebody froze it: it can only be made anew. A finalizer would keep it. */

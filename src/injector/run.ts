@@ -13,7 +13,7 @@ import type { ConfigMap, KubeObject, NetworkPolicy, Secret, Service } from '../k
 import { createAdmission } from './admit.ts'
 import { keepSelfSigned, type CertificateKeeper } from './certificates.ts'
 import { createEvents, noEvents, type Events } from './events.ts'
-import { createGuarantee } from './guarantee.ts'
+import { createGuarantee, profileOfPod } from './guarantee.ts'
 import { startHealthServer } from './health-server.ts'
 import { keepMounted } from './mounted-certificate.ts'
 import { ACCEPTED_CONFIG, CONFIG_COPY, INJECTED_LABEL, NETWORK_POLICY } from './names.ts'
@@ -119,6 +119,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const services = watch<Service>('services', {})
   const guarantee = createGuarantee({
     kube, background, copies, pods, policies, owner, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
+    removed: () => source.removed(),
     deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
@@ -139,7 +140,10 @@ export async function startController(completed: Completed, { log, clock = syste
   // Their configuration.
   const sourceName = options.source.configMap
   const sourceWatch = watch<ConfigMap>('configmaps', { namespace, ...named(sourceName) }, () => { work.add('source') })
-  const source = createSource({ kube: background, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, log, metrics, events, onAccepted: reconcileAll })
+  const source = createSource({
+    kube: background, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, clock, log, metrics, events, onAccepted: reconcileAll,
+    inUse: () => pods.fresh() ? new Set(pods.list().map(profileOfPod)) : undefined, keepMs: options.cleanup.after,
+  })
 
   // The webhook.
   const admit = createAdmission({

@@ -37,6 +37,18 @@ t.test('a profile removed from the source stays as it was while it is used; so d
   t.equal(planCopy(copy, needs(['a', 'b'], { accepted: undefined })).kind, 'right')
 })
 
+t.test('a removed profile that is used has the text that was kept, whatever the copy says', async (t) => {
+  const text = '{"issuers":[{"keys":{"caFile":"/etc/sidegate/corp.pem"}}]}'
+  const removed = new Map([['b', { text, files: { 'corp.pem': 'PEM' }, at: NOW }]])
+  const what = needs(['a', 'b'], { accepted: accepted({ a: 'A' }), removed })
+  const right = { 'a.json': 'A', 'b.json': text, 'corp.pem': 'PEM' }
+  const copy = apply(undefined, what)!
+  t.same(copy.data, right)
+  const edited: ConfigMap = { ...copy, data: { 'a.json': 'A', 'b.json': 'evil', 'corp.pem': 'evil' } }
+  t.same(apply(edited, what)?.data, right)
+  t.same(apply(edited, { ...what, bare: true })?.data, right)
+})
+
 t.test('an unused profile is marked, then dropped when it was unused for long enough', async (t) => {
   let copy = apply(undefined, needs(['a', 'b']))
   copy = apply(copy, needs(['a']))

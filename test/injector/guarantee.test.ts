@@ -26,7 +26,7 @@ async function shop(t: Test, policy: NetworkPolicyOptions & { mode: 'manage' | '
   t.teardown(() => { for (const informer of [copies, policies, pods]) informer.stop() })
   await Promise.all([copies.synced, policies.synced, pods.synced])
   const guarantee = createGuarantee({
-    kube, background: kube, copies, policies, pods, owner, policy, log, clock: systemClock, accepted: () => accepted, keepMs: 600_000, deadlineMs: 3_000,
+    kube, background: kube, copies, policies, pods, owner, policy, log, clock: systemClock, accepted: () => accepted, removed: () => new Map(), keepMs: 600_000, deadlineMs: 3_000,
   })
   await kube.create('pods', { metadata: { name: 'web', namespace: 'shop', labels: { 'sidegate.dev/injected': 'true' } } })
   if (policy.mode === 'manage') await guarantee.admit('shop', 'default')
