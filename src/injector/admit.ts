@@ -1,6 +1,7 @@
 /** One admission, from review to answer: inject (pure), make sure of the namespace, warn, say an event. */
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Log } from '../telemetry/log.ts'
+import { eventText } from './event-text.ts'
 import { ownerOf, type Events } from './events.ts'
 import type { Guarantee } from './guarantee.ts'
 import { denied, review, withWarnings, type AdmissionResponse, type Outcome, type Reviewed } from './review.ts'
@@ -18,10 +19,15 @@ export interface AdmitOptions {
   readonly metrics: Metrics
   readonly log: Log
   readonly sourceName: string
+  /** The release namespace. */
+  readonly namespace: string
 }
 
 /** Called for pods that say nothing in a namespace labelled `sidegate.dev/inject: enabled`. */
 const OPT_IN_PATH = '/mutate/namespace'
+
+/** Its pods have to start whatever becomes of Sidegate; and nothing is written there for whoever reaches the webhook's port. */
+const SYSTEM_NAMESPACE = 'kube-system'
 
 const OUTCOMES = ['injected', 'unchanged', 'skipped', 'refused', 'unprepared', 'malformed'] as const
 
@@ -32,7 +38,7 @@ type Admitted = Extract<Outcome, { kind: 'injected' | 'unchanged' }>
  * @returns an answer for everything: what cannot be prepared is denied with the reason
  */
 export function createAdmission(options: AdmitOptions): (body: unknown, path: string) => Promise<AdmissionResponse | { readonly malformed: string }> {
-  const { settings, source, guarantee, surroundings, events, metrics, log, sourceName } = options
+  const { settings, source, guarantee, surroundings, events, metrics, log, sourceName, namespace: release } = options
   // All from the start: an increase from nothing to 1 is none to Prometheus.
   for (const outcome of OUTCOMES) metrics.series('sidegate_admissions_total', outcome)
   const count = (outcome: (typeof OUTCOMES)[number]) => { metrics.series('sidegate_admissions_total', outcome).value += 1 }
@@ -43,11 +49,16 @@ export function createAdmission(options: AdmitOptions): (body: unknown, path: st
     return accepted ? { ...settings(), profiles: [...accepted.profiles.keys()] } : settings()
   }
 
+  // The chart's webhooks never send such a pod; but nobody authenticates who calls.
+  const isKeptOut = (namespace: string): boolean => namespace === SYSTEM_NAMESPACE || namespace === release
+
   function refuse({ body, namespace, dryRun }: Reviewed, outcome: Outcome, code: number, message: string, word: (typeof OUTCOMES)[number]): AdmissionResponse {
     count(word)
     log.warn('pod refused', { namespace, reason: message, code, dryRun })
-    const about = 'original' in outcome ? ownerOf(outcome.original, namespace) : undefined
-    if (about && !dryRun) events.say('Warning', 'SidegateRefused', about, message)
+    if ('original' in outcome && !dryRun && !isKeptOut(namespace)) {
+      const about = ownerOf(outcome.original, namespace)
+      if (about) events.say('Warning', 'SidegateRefused', about, eventText(message, outcome.original))
+    }
     return denied(body.response.uid, code, message)
   }
 
@@ -91,7 +102,10 @@ export function createAdmission(options: AdmitOptions): (body: unknown, path: st
       count('malformed')
       return reviewed
     }
-    const { outcome } = reviewed
+    const { outcome, namespace } = reviewed
+    if (outcome.kind !== 'skipped' && isKeptOut(namespace)) {
+      return refuse(reviewed, outcome, 403, `Pods of namespace ${namespace} get no sidecar: it is the cluster's or Sidegate's own. Run the app in another namespace, or remove the annotation sidegate.dev/inject.`, 'refused')
+    }
     if (outcome.kind === 'refused') return refuseByReview(reviewed, outcome)
     if (outcome.kind === 'injected' || outcome.kind === 'unchanged') return admitted(reviewed, outcome)
     count(outcome.kind)

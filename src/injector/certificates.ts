@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import { issueLeaf, type KeyPair } from '../pki/authority.ts'
-import { advance, bundleHas, decodeState, encodeState, trustBundle, type AuthorityState, type RotationPolicy } from '../pki/rotation.ts'
+import { advance, bundleHas, canSign, decodeState, encodeState, trustBundle, type AuthorityState, type RotationPolicy } from '../pki/rotation.ts'
 import { ensure, type Kube } from '../kube/client.ts'
 import type { Secret } from '../kube/types.ts'
 import { MANAGED_BY, MANAGED_BY_LABEL } from './names.ts'
@@ -17,7 +17,7 @@ import { publishTrust, publishedBundle } from './trust.ts'
 export interface CertificateKeeper {
   /** Brings authority, caBundle and leaf to where they should be now. Rejects when the cluster cannot be asked; the leaf in use stays. */
   settle(): Promise<void>
-  /** Whether a leaf is in place and the API server has been told to trust it. */
+  /** Whether a leaf is in place that is valid now, and the API server has been told to trust it. */
   ready(): boolean
   /** When the leaf in use ends, Unix milliseconds. */
   expires(): number | undefined
@@ -46,6 +46,8 @@ interface Leaf {
   readonly pair: KeyPair
   /** The authority it is under. */
   readonly authority: string
+  /** Not valid before. */
+  readonly from: number
   readonly renewAt: number
   readonly until: number
 }
@@ -64,7 +66,11 @@ export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
       const stored = decodeState(current?.data)
       // A Secret that was deleted or spoilt is written again as we knew it: what trusts the old authority goes on doing so.
       if (current && !stored) log.error('the authority\'s Secret was not usable and is written anew', { secret })
-      const next = await advance(stored ?? known, clock.now(), policy, (cert) => bundle !== undefined && bundleHas(bundle, cert))
+      // Not what is of no use now: it was made by a clock that was ahead, this one's perhaps.
+      const now = clock.now()
+      const usable = [stored, known].find((state) => state && canSign(state, now))
+      if (stored && usable !== stored) log.error('the authority is not valid now; the clock of a replica was wrong, or nobody looked for a long time', { secret })
+      const next = await advance(usable ?? stored, now, policy, (cert) => bundle !== undefined && bundleHas(bundle, cert))
       if (stored && current && next === stored && hasOwner(current, owner.current())) return undefined
       log.info('webhook authority changed', { secret, rotating: next.next !== undefined, previous: next.previous.length })
       return {
@@ -77,11 +83,11 @@ export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
 
   async function renewLeaf(authority: KeyPair): Promise<void> {
     const now = clock.now()
-    if (leaf && leaf.authority === authority.cert && now < leaf.renewAt) return
+    if (leaf && leaf.authority === authority.cert && now >= leaf.from && now < leaf.renewAt) return
     const validityMs = Math.min(policy.leafValidityMs, new X509Certificate(authority.cert).validToDate.getTime() - now)
     const pair = await issueLeaf(authority, names, { now, validityMs })
     onLeaf(pair)
-    leaf = { pair, authority: authority.cert, renewAt: now + validityMs / 2, until: now + validityMs }
+    leaf = { pair, authority: authority.cert, from: new X509Certificate(pair.cert).validFromDate.getTime(), renewAt: now + validityMs / 2, until: now + validityMs }
     log.info('webhook certificate renewed', { until: new Date(leaf.until).toISOString() })
   }
 
@@ -96,7 +102,7 @@ export function keepSelfSigned(options: SelfSignedOptions): CertificateKeeper {
       })
       await renewLeaf(known.active)
     },
-    ready: () => published && leaf !== undefined && clock.now() < leaf.until,
+    ready: () => published && leaf !== undefined && clock.now() >= leaf.from && clock.now() < leaf.until,
     expires: () => leaf?.until,
     interval: Math.max(250, Math.min(30_000, policy.overlapMs / 4, policy.leafValidityMs / 8)),
   }

@@ -1,6 +1,7 @@
 /** What the ConfigMap copy of one namespace should hold: a function of what it holds, what is in use there, and what is accepted. */
 import type { ConfigMap, OwnerReference } from '../kube/types.ts'
 import { filesOf, type Accepted } from './source-config.ts'
+import type { RemovedProfiles } from './removed-profiles.ts'
 import { hasOwner, ownedBy } from './owners.ts'
 import { CONFIG_COPY, MANAGED_BY, MANAGED_BY_LABEL, profileKey } from './names.ts'
 
@@ -12,11 +13,15 @@ export interface CopyNeeds {
   /** Profiles of the injected pods there, and that of a pod being admitted. */
   readonly used: ReadonlySet<string>
   readonly accepted: Accepted | undefined
+  /** Profiles that were removed from the source and may be in use. */
+  readonly removed?: RemovedProfiles
   /** Unix milliseconds. */
   readonly now: number
   /** How long an unused profile stays: a pod that another replica admits at this moment is not in anybody's cache yet. */
   readonly keepMs: number
   readonly owner?: OwnerReference | undefined
+  /** Only what is known and used now, and nothing of what others added: for a copy that the API server would not take otherwise. */
+  readonly bare?: boolean
 }
 
 export type CopyPlan =
@@ -40,13 +45,14 @@ export function profilesOf(copy: ConfigMap | undefined): string[] {
   return Object.keys(copy?.data ?? {}).flatMap((key) => profileOf(key) ?? [])
 }
 
-/** Profiles to keep, and since when the unused among them are unused. */
-function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
+/** Profiles to keep, and since when the unused among them are unused. What is neither used nor known goes at once: anybody may have put it there. */
+function keep(current: ConfigMap | undefined, { used, accepted, removed, now, keepMs, bare = false }: CopyNeeds): { profiles: string[], unused: Record<string, string> } {
   const marks = readUnused(current)
   const unused: Record<string, string> = {}
-  const profiles = [...used].filter((profile) => accepted?.profiles.has(profile) || current?.data?.[profileKey(profile)] !== undefined)
-  for (const profile of profilesOf(current)) {
-    if (used.has(profile)) continue
+  const isKnown = (profile: string) => accepted?.profiles.has(profile) || removed?.has(profile)
+  const profiles = [...used].filter((profile) => isKnown(profile) || (!bare && current?.data?.[profileKey(profile)] !== undefined))
+  for (const profile of bare ? [] : profilesOf(current)) {
+    if (used.has(profile) || (accepted && !isKnown(profile))) continue
     const since = marks[profile] ?? new Date(now).toISOString()
     if (Date.parse(since) + keepMs <= now) continue
     profiles.push(profile)
@@ -56,10 +62,11 @@ function keep(current: ConfigMap | undefined, { used, accepted, now, keepMs }: C
 }
 
 /** The profiles' texts and the files that they name. */
-function dataOf(profiles: readonly string[], current: ConfigMap | undefined, accepted: Accepted | undefined): Record<string, string> {
-  const texts = profiles.map((profile) => [profileKey(profile), accepted?.profiles.get(profile) ?? current!.data![profileKey(profile)]!] as const)
+function dataOf(profiles: readonly string[], current: ConfigMap | undefined, { accepted, removed }: CopyNeeds): Record<string, string> {
+  const texts = profiles.map((profile) => [profileKey(profile), accepted?.profiles.get(profile) ?? removed?.get(profile)?.text ?? current!.data![profileKey(profile)]!] as const)
+  const removedFiles = Object.assign({}, ...profiles.map((profile) => removed?.get(profile)?.files ?? {})) as Record<string, string>
   const files = [...new Set(texts.flatMap(([, text]) => filesOf(text)))].flatMap((name) => {
-    const content = accepted?.files.get(name) ?? current?.data?.[name]
+    const content = accepted?.files.get(name) ?? removedFiles[name] ?? current?.data?.[name]
     return content === undefined ? [] : [[name, content] as const]
   })
   return Object.fromEntries([...texts, ...files])
@@ -71,15 +78,16 @@ const sameFields = (a: Readonly<Record<string, string>> = {}, b: Readonly<Record
 /**
  * Plans the copy of one namespace.
  *
- * A profile that was removed from the source while pods use it keeps its last text: a sidecar that restarts must find what it ran with.
+ * A profile that was removed from the source while pods use it keeps its last text: a sidecar that restarts must find what it ran with. Only where
+ * that text is not known, because it was removed before this was kept, the copy's own is taken.
  */
 export function planCopy(current: ConfigMap | undefined, needs: CopyNeeds): CopyPlan {
   const { profiles, unused } = keep(current, needs)
   if (profiles.length === 0) return current ? { kind: 'delete' } : { kind: 'right' }
-  const data = dataOf(profiles, current, needs.accepted)
-  const { [UNUSED_ANNOTATION]: _, ...others } = current?.metadata.annotations ?? {}
-  const annotations = Object.keys(unused).length === 0 ? others : { ...others, [UNUSED_ANNOTATION]: JSON.stringify(unused) }
-  const labels = { ...current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
+  const data = dataOf(profiles, current, needs)
+  // Annotations of others are not kept: they have room for 256 KiB.
+  const annotations: Record<string, string> = Object.keys(unused).length === 0 ? {} : { [UNUSED_ANNOTATION]: JSON.stringify(unused) }
+  const labels = { ...needs.bare ? {} : current?.metadata.labels, [MANAGED_BY_LABEL]: MANAGED_BY }
   const right = current && sameFields(current.data, data) && sameFields(current.metadata.annotations, annotations) && sameFields(current.metadata.labels, labels)
     && !('binaryData' in current) && hasOwner(current, needs.owner)
   if (right) return { kind: 'right' }

@@ -26,16 +26,27 @@ const MAX_REMEMBERED = 4_096
 const BURST = 50
 const PER_SECOND = 5
 
+const OBJECT_NAME = /^[-a-z0-9.:]{1,253}$/i
+const API_VERSION = /^[-a-z0-9./]{1,253}$/i
+const KIND = /^[a-z0-9]{1,63}$/i
+
+/** Whether it can be an object of the namespace: the review may be forged. A node's own pods name the node as their owner. */
+function isPlausible({ apiVersion, kind, name, uid = 'none' }: Involved): boolean {
+  const fits = (value: unknown, pattern: RegExp): boolean => typeof value === 'string' && pattern.test(value)
+  return fits(apiVersion, API_VERSION) && fits(kind, KIND) && fits(name, OBJECT_NAME) && fits(uid, OBJECT_NAME) && kind !== 'Node'
+}
+
 /**
  * Whom an event about a pod should be on: the controller that owns it, else the pod itself where it has a name.
  * @param pod as at admission: often without a name, never with a uid
  */
 export function ownerOf(pod: { readonly metadata?: object }, namespace: string): Involved | undefined {
-  const metadata = (pod.metadata ?? {}) as { ownerReferences?: readonly OwnerReference[], name?: string }
+  const metadata = (pod.metadata ?? {}) as { ownerReferences?: readonly (OwnerReference | null)[], name?: string }
   const owners = Array.isArray(metadata.ownerReferences) ? metadata.ownerReferences : []
-  const owner = owners.find(({ controller }) => controller === true) ?? owners[0]
-  if (owner) return { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid, namespace }
-  return typeof metadata.name === 'string' && metadata.name !== '' ? { apiVersion: 'v1', kind: 'Pod', name: metadata.name, namespace } : undefined
+  const owner = owners.find((one) => one?.controller === true) ?? owners[0]
+  const about: Involved = owner ? { apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid, namespace }
+    : { apiVersion: 'v1', kind: 'Pod', name: metadata.name ?? '', namespace }
+  return isPlausible(about) ? about : undefined
 }
 
 /** Events that go nowhere. */

@@ -5,13 +5,16 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import { ensure, type Kube } from '../kube/client.ts'
+import { isRefusedObject } from '../kube/kube-error.ts'
 import type { Informer } from '../kube/informer.ts'
 import type { ConfigMap, KubeObject, NetworkPolicy } from '../kube/types.ts'
-import { isDeepStrictEqual } from 'node:util'
 import { planCopy, profilesOf, type CopyPlan } from './copies.ts'
+import { isDisputedCopy, isDisputedPolicy } from './dispute.ts'
 import { CONFIG_COPY, DEFAULT_PROFILE, NETWORK_POLICY, PROFILE_ANNOTATION } from './names.ts'
 import { hasOwner, ownedBy, type Owner } from './owners.ts'
-import { networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
+import { isSamePolicy, networkPolicy, type NetworkPolicyOptions } from './network-policy.ts'
+import type { Turn } from './reconcile-queue.ts'
+import type { RemovedProfiles } from './removed-profiles.ts'
 import type { Accepted } from './source-config.ts'
 
 export interface GuaranteeOptions {
@@ -25,6 +28,7 @@ export interface GuaranteeOptions {
   /** Injected pods, metadata only. */
   readonly pods: Informer<KubeObject>
   readonly accepted: () => Accepted | undefined
+  readonly removed: () => RemovedProfiles
   readonly owner: Owner
   readonly policy: NetworkPolicyOptions & { readonly mode: 'manage' | 'require' | 'off' }
   /** How long what is unused stays, milliseconds. */
@@ -42,8 +46,8 @@ export interface Guarantee {
    * @throws Error with a clause when they cannot be put in place within the deadline
    */
   admit(namespace: string, profile: string): Promise<void>
-  /** Repairs, updates and cleans up one namespace. @returns whether anything was written */
-  reconcile(namespace: string): Promise<boolean>
+  /** Repairs, updates and cleans up one namespace. @param mayDispute whether to write over what another version of this controller may have written */
+  reconcile(namespace: string, mayDispute: boolean): Promise<Turn>
   /** Namespaces that have a copy or injected pods. */
   namespaces(): ReadonlySet<string>
 }
@@ -53,33 +57,47 @@ export function profileOfPod(pod: KubeObject): string {
   return pod.metadata.annotations?.[PROFILE_ANNOTATION] ?? DEFAULT_PROFILE
 }
 
-export function createGuarantee({ kube, background, copies, policies, pods, accepted, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
+const isFrozen = (copy: ConfigMap | undefined): boolean => (copy as { immutable?: boolean } | undefined)?.immutable === true
+
+export function createGuarantee({ kube, background, copies, policies, pods, accepted, removed, owner, policy, keepMs, deadlineMs, clock, log }: GuaranteeOptions): Guarantee {
   const copyRef = (namespace: string) => ({ resource: 'configmaps', namespace, name: CONFIG_COPY }) as const
   const policyRef = (namespace: string) => ({ resource: 'networkpolicies', namespace, name: NETWORK_POLICY }) as const
 
-  function plan(namespace: string, current: ConfigMap | undefined, admitting?: string): CopyPlan {
+  function plan(namespace: string, current: ConfigMap | undefined, admitting?: string, bare = false): CopyPlan {
     const used = new Set(pods.list(namespace).map(profileOfPod))
     // While it is not known for sure which pods there are, nothing is unused.
     if (!pods.fresh()) for (const profile of profilesOf(current)) used.add(profile)
     if (admitting !== undefined) used.add(admitting)
-    return planCopy(current, { namespace, used, accepted: accepted(), now: clock.now(), keepMs, owner: owner.current() })
+    return planCopy(current, { namespace, used, accepted: accepted(), removed: removed(), now: clock.now(), keepMs, owner: owner.current(), bare })
   }
 
-  async function writeCopy(by: Kube, namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<ConfigMap | undefined> {
-    let seen = known
-    if ((seen as { immutable?: boolean } | undefined)?.immutable === true) {
-      // Somebody froze it: it can only be made anew.
-      await by.remove(copyRef(namespace), seen!.metadata, { signal })
-      seen = undefined
-    }
-    return ensure<ConfigMap>(by, copyRef(namespace), (current) => {
-      const next = plan(namespace, current, admitting)
+  /** Somebody froze it: it can only be made anew. A finalizer would keep it. */
+  async function removeFrozen(by: Kube, namespace: string, frozen: ConfigMap, signal: AbortSignal | undefined): Promise<void> {
+    const bound = (frozen.metadata as { finalizers?: readonly string[] }).finalizers?.length
+    const free = bound ? await by.replace('configmaps', { ...frozen, metadata: { ...frozen.metadata, finalizers: [] } } as ConfigMap, { signal }) : frozen
+    await by.remove(copyRef(namespace), free.metadata, { signal })
+  }
+
+  async function writeCopy(by: Kube, namespace: string, admitting: string | undefined, signal: AbortSignal | undefined, known?: ConfigMap): Promise<void> {
+    const write = (seen: ConfigMap | undefined, bare: boolean) => ensure<ConfigMap>(by, copyRef(namespace), (current) => {
+      const next = plan(namespace, current, admitting, bare)
       return next.kind === 'write' ? next.copy : undefined
     }, { signal, known: seen })
+    try {
+      if (!isFrozen(known)) return void await write(known, false)
+      await removeFrozen(by, namespace, known!, signal)
+      await write(undefined, false)
+    } catch (error) {
+      if (!isRefusedObject(error)) throw error
+      log.warn('the API server refuses the configuration copy; only what is wanted is written', { namespace, error: (error as Error).message })
+      const current = await by.get<ConfigMap>(copyRef(namespace), { signal })
+      if (isFrozen(current)) await removeFrozen(by, namespace, current!, signal)
+      await write(undefined, true)
+    }
   }
 
   const policyIsRight = (namespace: string, current: NetworkPolicy | undefined): boolean =>
-    current !== undefined && isDeepStrictEqual(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
+    current !== undefined && isSamePolicy(current.spec, networkPolicy(namespace, policy).spec) && (policy.mode === 'require' || hasOwner(current, owner.current()))
 
   async function writePolicy(by: Kube, namespace: string, signal?: AbortSignal, known?: NetworkPolicy): Promise<void> {
     const wanted = networkPolicy(namespace, policy)
@@ -106,25 +124,37 @@ export function createGuarantee({ kube, background, copies, policies, pods, acce
     else await writePolicy(kube, namespace, signal)
   }
 
-  async function cleanUp(namespace: string, copy: ConfigMap): Promise<void> {
-    // Only as it was seen: another replica that admits a pod at this moment has changed it, and this fails.
-    await background.remove(copyRef(namespace), copy.metadata)
-    log.info('configuration copy removed: no injected pods left', { namespace })
+  async function reconcileCopy(namespace: string, copy: ConfigMap | undefined, mayDispute: boolean): Promise<Turn> {
+    const next = plan(namespace, copy)
+    if (next.kind === 'right') return 'right'
+    if (next.kind === 'delete') {
+      // Only as it was seen: another replica that admits a pod at this moment has changed it, and this fails.
+      await background.remove(copyRef(namespace), copy!.metadata)
+      log.info('configuration copy removed: no injected pods left', { namespace })
+      return 'written'
+    }
+    const disputed = copy !== undefined && isDisputedCopy(copy, next.copy)
+    if (disputed && !mayDispute) return 'left'
+    await writeCopy(background, namespace, undefined, undefined, copy)
+    log.info('configuration copy written', { namespace, profiles: Object.keys(next.copy.data ?? {}) })
+    return disputed ? 'disputed' : 'written'
   }
 
-  async function reconcilePolicy(namespace: string): Promise<boolean> {
-    if (policies === undefined || policy.mode !== 'manage') return false
+  async function reconcilePolicy(namespace: string, mayDispute: boolean): Promise<Turn> {
+    if (policies === undefined || policy.mode !== 'manage') return 'right'
     const current = policies.get(NETWORK_POLICY, namespace)
     const wanted = copies.get(CONFIG_COPY, namespace) !== undefined || pods.list(namespace).length > 0
     if (wanted && !policyIsRight(namespace, current)) {
+      const disputed = current !== undefined && isDisputedPolicy(current, networkPolicy(namespace, policy))
+      if (disputed && !mayDispute) return 'left'
       await writePolicy(background, namespace)
       log.info('network policy written', { namespace, repaired: current !== undefined })
-      return true
+      return disputed ? 'disputed' : 'written'
     }
-    if (wanted || current === undefined || !pods.fresh() || !copies.fresh()) return false
+    if (wanted || current === undefined || !pods.fresh() || !copies.fresh()) return 'right'
     await background.remove(policyRef(namespace), current.metadata)
     log.info('network policy removed: no injected pods left', { namespace })
-    return true
+    return 'written'
   }
 
   async function put(namespace: string, profile: string, known: ConfigMap | undefined): Promise<void> {
@@ -155,16 +185,11 @@ export function createGuarantee({ kube, background, copies, policies, pods, acce
         && (policies === undefined || (policies.fresh() && policyIsRight(namespace, policies.get(NETWORK_POLICY, namespace))))
       if (!inPlace) await share(`${namespace}/${profile}`, () => put(namespace, profile, known))
     },
-    async reconcile(namespace) {
+    async reconcile(namespace, mayDispute) {
       const copy = copies.get(CONFIG_COPY, namespace)
       if (plan(namespace, copy).kind !== 'right' || !policyIsRight(namespace, policies?.get(NETWORK_POLICY, namespace))) await owner.refresh()
-      const next = plan(namespace, copy)
-      if (next.kind === 'write') {
-        await writeCopy(background, namespace, undefined, undefined, copy)
-        log.info('configuration copy written', { namespace, profiles: Object.keys(next.copy.data ?? {}) })
-      }
-      if (next.kind === 'delete') await cleanUp(namespace, copy!)
-      return await reconcilePolicy(namespace) || next.kind !== 'right'
+      const did = [await reconcileCopy(namespace, copy, mayDispute), await reconcilePolicy(namespace, mayDispute)]
+      return (['left', 'disputed', 'written'] as const).find((turn) => did.includes(turn)) ?? 'right'
     },
     namespaces: () => new Set([
       ...copies.list().map(({ metadata }) => metadata.namespace!),

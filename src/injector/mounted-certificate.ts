@@ -31,6 +31,7 @@ async function readPair(directory: string): Promise<KeyPair> {
 export function keepMounted({ directory, publish, clock, log, onLeaf }: MountedOptions): CertificateKeeper {
   let current: KeyPair | undefined
   let published = publish === undefined
+  let from = 0
   let until = 0
   return {
     async settle() {
@@ -41,10 +42,12 @@ export function keepMounted({ directory, publish, clock, log, onLeaf }: MountedO
       if (pair.cert === current?.cert && pair.key === current.key) return
       onLeaf(pair)
       current = pair
-      until = new X509Certificate(pair.cert).validToDate.getTime()
+      const { validFromDate, validToDate } = new X509Certificate(pair.cert)
+      from = validFromDate.getTime()
+      until = validToDate.getTime()
       log.info('webhook certificate loaded', { directory, until: new Date(until).toISOString() })
     },
-    ready: () => published && current !== undefined && clock.now() < until,
+    ready: () => published && current !== undefined && clock.now() >= from && clock.now() < until,
     expires: () => current && until,
     interval: 5_000,
   }

@@ -1,4 +1,5 @@
 /** The NetworkPolicy that leaves only the sidecar's ports of an injected pod open. The chart's template and manifests/ say the same. */
+import { isDeepStrictEqual } from 'node:util'
 import type { NetworkPolicy } from '../kube/types.ts'
 import {
   FIRST_PROTECTED_PORT, HEALTH_PORT, INJECTED_LABEL, INTERCEPTION_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MAX_PROTECTED_PORTS, NETWORK_POLICY,
@@ -43,4 +44,24 @@ export function networkPolicy(namespace: string, options: NetworkPolicyOptions):
     metadata: { name: NETWORK_POLICY, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
     spec: networkPolicySpec(options),
   }
+}
+
+const isFields = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isEmpty = (name: string, value: unknown): boolean => value === null || value === undefined
+  || (Array.isArray(value) && value.length === 0) || (name === 'matchLabels' && isFields(value) && Object.keys(value).length === 0)
+
+/**
+ * A spec, or a part of one, as the API server stores it: lists and label maps that are empty are left out, a port without a protocol is TCP's. An empty
+ * selector is something else than none, and stays; whether an empty `egress` means anything is in `policyTypes`.
+ */
+function stored(part: unknown, list = ''): unknown {
+  if (Array.isArray(part)) return list === 'policyTypes' ? part.map(String).sort((a, b) => a < b ? -1 : 1) : part.map((item) => stored(item, list))
+  if (!isFields(part)) return part
+  const fields = Object.entries(part).filter(([name, value]) => !isEmpty(name, value)).map(([name, value]) => [name, stored(value, name)] as const)
+  return { ...list === 'ports' && { protocol: 'TCP' }, ...Object.fromEntries(fields) }
+}
+
+/** Whether two specs are the same to the API server. */
+export function isSamePolicy(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(stored(one), stored(other))
 }

@@ -13,7 +13,7 @@ import type { ConfigMap, KubeObject, NetworkPolicy, Secret, Service } from '../k
 import { createAdmission } from './admit.ts'
 import { keepSelfSigned, type CertificateKeeper } from './certificates.ts'
 import { createEvents, noEvents, type Events } from './events.ts'
-import { createGuarantee } from './guarantee.ts'
+import { createGuarantee, profileOfPod } from './guarantee.ts'
 import { startHealthServer } from './health-server.ts'
 import { keepMounted } from './mounted-certificate.ts'
 import { ACCEPTED_CONFIG, CONFIG_COPY, INJECTED_LABEL, NETWORK_POLICY } from './names.ts'
@@ -119,18 +119,19 @@ export async function startController(completed: Completed, { log, clock = syste
   const services = watch<Service>('services', {})
   const guarantee = createGuarantee({
     kube, background, copies, pods, policies, owner, clock, log, keepMs: options.cleanup.after, policy: options.networkPolicy, accepted: () => source.accepted(),
+    removed: () => source.removed(),
     deadlineMs: options.admission.deadline,
   })
   const synced = Promise.all([copies.synced, pods.synced, policies?.synced])
-  const namespaces = createReconcileQueue(async (name) => {
+  const namespaces = createReconcileQueue(async (name, mayDispute) => {
     // Before everything is listed, something that is there looks missing.
     await synced
-    const wrote = await guarantee.reconcile(name).catch((error: unknown) => {
+    const did = await guarantee.reconcile(name, mayDispute).catch((error: unknown) => {
       metrics.series('sidegate_reconcile_total', 'failed').value += 1
       throw error
     })
-    metrics.series('sidegate_reconcile_total', wrote ? 'written' : 'right').value += 1
-    return wrote
+    metrics.series('sidegate_reconcile_total', did === 'written' || did === 'disputed' ? 'written' : 'right').value += 1
+    return did
   }, clock, log)
   const reconcileAll = () => {
     void owner.refresh().then(() => { for (const name of guarantee.namespaces()) namespaces.add(name) })
@@ -139,11 +140,14 @@ export async function startController(completed: Completed, { log, clock = syste
   // Their configuration.
   const sourceName = options.source.configMap
   const sourceWatch = watch<ConfigMap>('configmaps', { namespace, ...named(sourceName) }, () => { work.add('source') })
-  const source = createSource({ kube: background, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, log, metrics, events, onAccepted: reconcileAll })
+  const source = createSource({
+    kube: background, namespace, source: sourceName, acceptedName: ACCEPTED_CONFIG, owner: localOwner, clock, log, metrics, events, onAccepted: reconcileAll,
+    inUse: () => pods.fresh() ? new Set(pods.list().map(profileOfPod)) : undefined, keepMs: options.cleanup.after,
+  })
 
   // The webhook.
   const admit = createAdmission({
-    settings: settings.current, source, guarantee, events, metrics, log, sourceName: `${namespace}/${sourceName}`,
+    settings: settings.current, source, guarantee, events, metrics, log, sourceName: `${namespace}/${sourceName}`, namespace,
     surroundings: createSurroundings({ services, policies }),
   })
   const { promise: ready, resolve: markReady, reject: markFailed } = Promise.withResolvers<Address>()
@@ -177,7 +181,7 @@ export async function startController(completed: Completed, { log, clock = syste
   const work = createReconcileQueue(async (chore) => {
     await chores[chore]!()
     if (unready().length === 0) markReady((await server!).address)
-    return false
+    return 'right'
   }, clock, log)
 
   function unready(): string[] {

@@ -44,7 +44,10 @@ export interface NetworkPolicyLike {
 }
 
 interface Subject {
-  readonly pod: Pod
+  /** The app's TCP ports by name, as the EndpointSlice controller resolves one: regular containers first, then native sidecars. */
+  readonly numberOf: ReadonlyMap<string, number>
+  /** The name of an app's port. */
+  readonly nameOf: ReadonlyMap<number, string>
   readonly labels: Readonly<Record<string, string>>
   readonly interception: string
   /** The app's true port numbers behind the sidecar, and where each is served. */
@@ -60,7 +63,7 @@ interface Subject {
 export function exposureFindings(pod: Pod, services: readonly ServiceLike[], policies: readonly NetworkPolicyLike[]): readonly Finding[] {
   const labels = pod.metadata?.labels ?? {}
   if (labels[INJECTED_LABEL] !== 'true') return [missingSidecar(pod)]
-  const subject: Subject = { pod, labels, interception: labels[INTERCEPTION_LABEL] ?? 'port', listenFor: protectedPorts(pod) }
+  const subject: Subject = { ...portNames(pod), labels, interception: labels[INTERCEPTION_LABEL] ?? 'port', listenFor: protectedPorts(pod) }
   const host: Finding[] = pod.spec.hostNetwork ? [hostNetwork(pod)] : []
   return [
     ...host,
@@ -87,15 +90,27 @@ function hostNetwork(pod: Pod): Finding {
   }
 }
 
+/** Once for the pod: it may have thousands of ports, and so may each Service and policy of its namespace. */
+function portNames({ spec }: Pod): Pick<Subject, 'numberOf' | 'nameOf'> {
+  const numberOf = new Map<string, number>()
+  const nameOf = new Map<number, string>()
+  for (const port of appContainers(spec).flatMap(({ ports }) => ports ?? [])) {
+    if (!port.name) continue
+    if (isTcp(port) && !numberOf.has(port.name)) numberOf.set(port.name, port.containerPort)
+    if (!nameOf.has(port.containerPort)) nameOf.set(port.containerPort, port.name)
+  }
+  return { numberOf, nameOf }
+}
+
 function protectedPorts(pod: Pod): ReadonlyMap<number, number> {
   const overlay = [...pod.spec.initContainers ?? [], ...pod.spec.containers].find(({ args }) => args?.[2] === '--pod')?.args?.[3]
   const original = readOriginal(pod)
   const recorded = original && !isRefusal(original) ? original.ports : []
   try {
     const { listeners } = JSON.parse(overlay ?? '{}') as { listeners?: { port: number; upstream: string }[] }
-    return new Map((listeners ?? []).map(({ port, upstream }) => [Number(upstream.split(':').at(-1)), port]))
+    return new Map((listeners ?? []).slice(0, MAX_PROTECTED_PORTS).map(({ port, upstream }) => [Number(upstream.split(':').at(-1)), port]))
   } catch {
-    return new Map(recorded.map(({ listen, app }) => [app, listen]))
+    return new Map(recorded.slice(0, MAX_PROTECTED_PORTS).map(({ listen, app }) => [app, listen]))
   }
 }
 
@@ -119,8 +134,8 @@ function serviceFindings(service: ServiceLike, subject: Subject): readonly Findi
   return findings
 }
 
-function targetProblem(port: number, target: number | string, { pod, interception, listenFor }: Subject): Pick<Finding, 'problem' | 'fix'> | undefined {
-  const number = typeof target === 'number' ? target : namedPort(pod, target)
+function targetProblem(port: number, target: number | string, { numberOf, nameOf, interception, listenFor }: Subject): Pick<Finding, 'problem' | 'fix'> | undefined {
+  const number = typeof target === 'number' ? target : numberOf.get(target)
   if (number === undefined || interception === 'loopback') return undefined
   const served = interception === 'port' ? [...listenFor.values()] : [...listenFor.keys(), ...listenFor.values()]
   if (served.includes(number) || number === HEALTH_PORT) return undefined
@@ -131,25 +146,20 @@ function targetProblem(port: number, target: number | string, { pod, interceptio
       fix: `Add ${target} to annotation sidegate.dev/ports of the pod, or remove the port from the Service.`,
     }
   }
-  const name = appContainers(pod.spec).flatMap(({ ports }) => ports ?? []).find(({ containerPort, name }) => containerPort === listen && name)?.name
+  const name = nameOf.get(listen)
   return {
     problem: `its port ${port} has the numeric targetPort ${number}, the app's own port, past the sidecar; the NetworkPolicy closes it.`,
     fix: name ? `Set targetPort: ${name} (the port's name follows the sidecar).` : `Name the container's port, and use the name as targetPort.`,
   }
 }
 
-/** As the EndpointSlice controller resolves a name: regular containers first, then native sidecars. */
-function namedPort(pod: Pod, name: string): number | undefined {
-  return appContainers(pod.spec).flatMap(({ ports }) => ports ?? []).find((port) => port.name === name && isTcp(port))?.containerPort
-}
-
 /** NetworkPolicies add up: any other one that lets someone in on an app's port opens it again. Only `port` relies on the policy. */
-function policyFindings(policy: NetworkPolicyLike, { pod, labels, interception, listenFor }: Subject): readonly Finding[] {
+function policyFindings(policy: NetworkPolicyLike, { numberOf, labels, interception, listenFor }: Subject): readonly Finding[] {
   const { metadata, spec } = policy
   const ours = metadata?.name === NETWORK_POLICY && metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY
   const onIngress = spec?.policyTypes ? spec.policyTypes.includes('Ingress') : true
   if (ours || interception !== 'port' || !onIngress || !matchesSelector(spec?.podSelector ?? {}, labels)) return []
-  const opened = [...listenFor.keys()].filter((app) => (spec?.ingress ?? []).some(({ ports }) => opens(ports, app, pod)))
+  const opened = [...listenFor.keys()].filter((app) => (spec?.ingress ?? []).some(({ ports }) => opens(ports, app, numberOf)))
   if (opened.length === 0) return []
   const last = FIRST_PROTECTED_PORT + MAX_PROTECTED_PORTS - 1
   return [{
@@ -162,12 +172,12 @@ function policyFindings(policy: NetworkPolicyLike, { pod, labels, interception, 
 
 type PolicyPorts = NonNullable<NonNullable<NonNullable<NetworkPolicyLike['spec']>['ingress']>[number]['ports']>
 
-function opens(ports: PolicyPorts | undefined, app: number, pod: Pod): boolean {
+function opens(ports: PolicyPorts | undefined, app: number, numberOf: Subject['numberOf']): boolean {
   if (!ports || ports.length === 0) return true
   return ports.some(({ port, endPort, protocol }) => {
     if ((protocol ?? 'TCP') !== 'TCP') return false
     if (port === undefined) return true
-    const first = typeof port === 'number' ? port : namedPort(pod, port)
+    const first = typeof port === 'number' ? port : numberOf.get(port)
     return first !== undefined && app >= first && app <= (endPort ?? first)
   })
 }

@@ -5,6 +5,8 @@ import { createSecureContext } from 'node:tls'
 import type { Address } from '../http/contract.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KeyPair } from '../pki/authority.ts'
+import { createBodyBudget } from './body-budget.ts'
+import { capConnections } from './connection-cap.ts'
 import { listen } from './listen.ts'
 import type { AdmissionResponse } from './review.ts'
 
@@ -28,9 +30,15 @@ export interface WebhookOptions {
 
 // The API server takes objects of up to 3 MiB, as protobuf too; the review wraps one as JSON, where some characters take six bytes.
 const MAX_BODY = 8 * 1024 ** 2
+// For all of them together: the container has 512 MiB.
+const MAX_BODIES = 64 * 1024 ** 2
 // Go's client drops idle connections after 90 s. We must be later: a POST that meets our close is not retried, and the pod would be refused.
 const KEEP_ALIVE_MS = 150_000
 const MAX_CONNECTIONS = 512
+// Whoever is slower than this is not an API server: it waits 5 s, for the connection, the review and the answer together.
+const PATIENCE_MS = 5_000
+// How often Node looks for who is late.
+const LOOK_EVERY_MS = 1_000
 
 class Refusal extends Error {
   readonly status: number
@@ -38,18 +46,6 @@ class Refusal extends Error {
     super(message)
     this.status = status
   }
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) throw new Refusal(413, `The review is larger than ${MAX_BODY} bytes.`)
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > MAX_BODY) throw new Refusal(413, `The review is larger than ${MAX_BODY} bytes.`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 /** @throws Refusal when the body is not JSON */
@@ -62,7 +58,10 @@ function parseBody(body: string): unknown {
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string, closing: boolean): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), ...(closing || status >= 400) && { connection: 'close' } })
+  response.writeHead(status, {
+    'content-type': type, 'content-length': Buffer.byteLength(body),
+    ...(closing || status >= 400) && { connection: 'close' }, ...status === 503 && { 'retry-after': '1' },
+  })
   response.end(body)
 }
 
@@ -72,32 +71,53 @@ function send(response: ServerResponse, status: number, type: string, body: stri
  */
 export async function startWebhookServer({ bind, admit, log, onAnswer = () => {}, certificate }: WebhookOptions): Promise<WebhookServer> {
   let closing = false
+  const budget = createBodyBudget(MAX_BODY, MAX_BODIES)
+
+  async function readBody(request: IncomingMessage): Promise<string> {
+    const read = await budget.read(request)
+    if ('body' in read) return read.body
+    if (read.problem === 'too large') throw new Refusal(413, `The review is larger than ${MAX_BODY} bytes.`)
+    throw new Refusal(503, `The reviews that are on their way have more than ${MAX_BODIES} bytes together. Send it again.`)
+  }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<number> {
     try {
       if (request.method !== 'POST') throw new Refusal(405, 'POST an AdmissionReview.')
-      const answer = await admit(parseBody(await readBody(request)), request.url?.split('?')[0] ?? '')
+      const body = parseBody(await readBody(request))
+      connections.enter(request.socket, 'answering')
+      const answer = await admit(body, request.url?.split('?')[0] ?? '')
       if ('malformed' in answer) throw new Refusal(400, answer.malformed)
       send(response, 200, 'application/json', JSON.stringify(answer), closing)
       return 200
     } catch (error) {
       const status = error instanceof Refusal ? error.status : 500
+      // Nobody is there to hear it.
+      if (request.destroyed && !request.complete) return status
       if (status === 500) log.error('admission failed', { error: (error as Error).stack ?? String(error) })
       // A status that is not 200 fails the call; with failurePolicy Fail the pod is refused.
       if (!response.headersSent) send(response, status, 'text/plain', `sidegate: ${error instanceof Refusal ? error.message : 'internal error.'}\n`, closing)
+      // What is still on its way is not taken.
+      if (!request.complete) response.once('finish', () => { request.destroy() })
       return status
+    } finally {
+      budget.release(request)
     }
   }
 
   const server = createServer({
     cert: certificate.cert, key: certificate.key, minVersion: 'TLSv1.2',
-    keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: 10_000, requestTimeout: 20_000,
+    keepAliveTimeout: KEEP_ALIVE_MS, handshakeTimeout: PATIENCE_MS, headersTimeout: PATIENCE_MS, requestTimeout: PATIENCE_MS, connectionsCheckingInterval: LOOK_EVERY_MS,
   }, (request, response) => {
     const started = performance.now()
     request.on('error', () => {})
-    void answer(request, response).then((status) => onAnswer(status, (performance.now() - started) / 1000))
+    connections.enter(request.socket, 'sending')
+    void answer(request, response).then((status) => {
+      // From here on, whether the client takes the answer or not.
+      connections.enter(request.socket, 'idle')
+      onAnswer(status, (performance.now() - started) / 1000)
+    })
   })
-  server.maxConnections = MAX_CONNECTIONS
+  const connections = capConnections(server, MAX_CONNECTIONS)
   server.on('tlsClientError', (error: NodeJS.ErrnoException) => log.debug('TLS handshake failed', { error: error.code ?? error.message }))
   const address = await listen(server, bind)
 

@@ -21,6 +21,13 @@ export interface WatchEvent {
   readonly object: KubeObject & { readonly code?: number, readonly reason?: string, readonly message?: string }
 }
 
+/** Whom a watch tells. */
+export interface Watcher {
+  /** The server has taken the request: what changes from its version on will be told. */
+  opened(): void
+  event(event: WatchEvent): void
+}
+
 export type PatchKind = 'json' | 'merge'
 
 export interface CallOptions {
@@ -42,7 +49,7 @@ export interface Kube {
   /** Deletes, if it is still the one that was seen. One that is gone already is no error. */
   remove(ref: Ref, seen?: { readonly uid?: string | undefined, readonly resourceVersion?: string | undefined }, options?: CallOptions): Promise<void>
   /** Streams changes until the server or the signal ends it. */
-  watch(resource: Resource, selection: Selection, resourceVersion: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void>
+  watch(resource: Resource, selection: Selection, resourceVersion: string, watcher: Watcher, signal: AbortSignal): Promise<void>
   /** An unstructured GET, such as `/version`. */
   raw(path: string, options?: CallOptions): Promise<unknown>
   close(): Promise<void>
@@ -118,7 +125,7 @@ export function createKube(connection: Connection): Kube {
     }
   }
 
-  async function watch(resource: Resource, selection: Selection, resourceVersion: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal) {
+  async function watch(resource: Resource, selection: Selection, resourceVersion: string, watcher: Watcher, signal: AbortSignal) {
     const body = await open({
       method: 'GET',
       path: collectionPath(resource, selection.namespace),
@@ -129,12 +136,13 @@ export function createKube(connection: Connection): Kube {
       ...selection.metadataOnly && { accept: METADATA_ONE },
       signal,
     })
+    watcher.opened()
     let rest = ''
     const decoder = new TextDecoder()
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop()!
-      for (const line of lines) if (line !== '') onEvent(JSON.parse(line) as WatchEvent)
+      for (const line of lines) if (line !== '') watcher.event(JSON.parse(line) as WatchEvent)
     }
   }
 

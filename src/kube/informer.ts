@@ -11,7 +11,7 @@ export interface Informer<T extends KubeObject> {
   get(name: string, namespace?: string): T | undefined
   /** All objects, or those of one namespace. */
   list(namespace?: string): readonly T[]
-  /** Whether the copy may be believed: listed once, and heard from the server within the last two minutes (bookmarks come every minute). */
+  /** Whether the copy may be believed: listed once, watched now, and heard from the server within the last two minutes (bookmarks come every minute). */
   fresh(): boolean
   /** Resolves after the first list. */
   readonly synced: Promise<void>
@@ -42,7 +42,10 @@ export function startInformer<T extends KubeObject>(
   const backoff = createBackoff(500, 30_000)
   const { promise: synced, resolve: markSynced } = Promise.withResolvers<void>()
   let version: string | undefined
+  /** A watch is open. */
   let connected = false
+  /** The last watch ended with 410. */
+  let gone = false
   let heard = -Infinity
 
   function set(object: T): void {
@@ -77,7 +80,6 @@ export function startInformer<T extends KubeObject>(
   function onEvent({ type, object }: WatchEvent): void {
     if (type === 'ERROR') throw new KubeError(object.code ?? 500, object.reason ?? '', object.message ?? 'watch error')
     heard = clock.monotonic()
-    connected = true
     version = object.metadata.resourceVersion ?? version
     if (type === 'BOOKMARK') return
     if (type === 'DELETED') drop(object as unknown as T)
@@ -86,12 +88,19 @@ export function startInformer<T extends KubeObject>(
 
   async function turn(): Promise<void> {
     if (version === undefined) await relist()
-    connected = true
     const started = clock.monotonic()
-    await kube.watch(resource, selection, version!, onEvent, aborter.signal)
-    // The server ends watches after minutes. One that ends at once, again and again, must not become a busy loop.
-    if (clock.monotonic() - started < SHORTEST_WATCH_MS) throw new Error('the watch ended at once')
-    backoff.reset()
+    const lasted = () => clock.monotonic() - started >= SHORTEST_WATCH_MS
+    try {
+      await kube.watch(resource, selection, version!, { opened: () => { connected = true }, event: onEvent }, aborter.signal)
+      // The server ends watches after minutes. One that ends at once, again and again, must not become a busy loop.
+      if (!lasted()) throw new Error('the watch ended at once')
+    } finally {
+      connected = false
+      if (lasted()) {
+        backoff.reset()
+        gone = false
+      }
+    }
   }
 
   async function run(): Promise<void> {
@@ -100,9 +109,11 @@ export function startInformer<T extends KubeObject>(
         await turn()
       } catch (error) {
         if (aborter.signal.aborted) return
-        connected = false
-        if (isGone(error)) version = undefined
-        else await troubled(error as Error)
+        const again = gone
+        gone = isGone(error)
+        if (gone) version = undefined
+        // To list again is what mends a 410. Where it does not, the server is not to be asked for everything without a pause.
+        if (!gone || again) await troubled(error as Error)
       }
     }
   }

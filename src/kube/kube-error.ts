@@ -25,3 +25,8 @@ export function isNotFound(error: unknown): boolean {
 export function isGone(error: unknown): boolean {
   return error instanceof KubeError && error.status === 410
 }
+
+/** The object as it was sent is too large or not valid: to send it again is of no use. */
+export function isRefusedObject(error: unknown): boolean {
+  return error instanceof KubeError && (error.status === 413 || error.status === 422)
+}

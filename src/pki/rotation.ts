@@ -29,7 +29,16 @@ export interface RotationPolicy {
   readonly overlapMs: number
 }
 
+/** Between the clocks of replicas, beyond what certificates are backdated: no reason to make another authority. */
+const SKEW_MS = 60_000
+
 const notAfter = (cert: string): number => new X509Certificate(cert).validToDate.getTime()
+const isInForce = (cert: string, now: number): boolean => new X509Certificate(cert).validFromDate.getTime() <= now + SKEW_MS && now < notAfter(cert)
+
+/** Whether an authority of the state may sign now. One that was made by a replica whose clock was ahead is not valid yet. */
+export function canSign({ active, next }: AuthorityState, now: number): boolean {
+  return isInForce(active.cert, now) || (next !== undefined && isInForce(next.cert, now))
+}
 
 /** Two authorities of one cluster differ in their subject, so that a verifier never picks the wrong one of a bundle. */
 async function newSigner(now: number, { caValidityMs }: RotationPolicy): Promise<Signer> {
@@ -58,12 +67,12 @@ export async function advance(
 ): Promise<AuthorityState> {
   if (!state) return { active: await newSigner(now, policy), previous: [] }
   let current = state
-  const expired = notAfter(current.active.cert) <= now
-  if (current.next && (expired || (now >= current.next.since + policy.overlapMs && published(current.next.cert)))) {
+  const useless = !isInForce(current.active.cert, now)
+  if (current.next && isInForce(current.next.cert, now) && (useless || (now >= current.next.since + policy.overlapMs && published(current.next.cert)))) {
     current = promote(current, current.next, now, policy)
   }
-  // Nobody looked for so long that even the next one has expired: there is nothing to overlap with.
-  if (notAfter(current.active.cert) <= now) current = { active: await newSigner(now, policy), previous: current.previous }
+  // Nobody looked for so long that even the next one has expired, or somebody's clock was far ahead: there is nothing to overlap with. What signed before stays trusted.
+  if (!isInForce(current.active.cert, now)) current = { active: await newSigner(now, policy), previous: current.previous }
   if (!current.next && now >= renewalTime(current)) current = { ...current, next: await newSigner(now, policy) }
   if (current.previous.some(({ until }) => until <= now)) {
     current = { ...current, previous: current.previous.filter(({ until }) => until > now) }

@@ -27,7 +27,7 @@ const admit = createAdmission({
   source: { accepted: () => ({ profiles: new Map([['default', '{}']]), files: new Map(), hash: 'bench', warnings: [] }), problems: () => [] },
   guarantee: { admit: () => Promise.resolve() },
   surroundings: () => [],
-  events: noEvents, metrics: createMetrics(), log, sourceName: 'bench',
+  events: noEvents, metrics: createMetrics(), log, sourceName: 'bench', namespace: 'sidegate-system',
 })
 const server = await startWebhookServer({ bind: { host: '127.0.0.1', port: 0 }, admit, log, certificate: await issueLeaf(ca, ['127.0.0.1'], validity) })
 const agent = new Agent({ connect: { ca: ca.cert } })

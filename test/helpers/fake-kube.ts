@@ -102,11 +102,12 @@ export function createFakeKube(): FakeKube {
       const items = [...objects].filter(([key, object]) => key.startsWith(`${resource}/`) && selected(object, selection)).map(([, object]) => copy(object) as T)
       return { metadata: { resourceVersion: String(version) }, items }
     },
-    watch: (resource, selection, _version, onEvent, signal) => new Promise((_resolve, reject) => {
+    watch: (resource, selection, _version, listener, signal) => new Promise((_resolve, reject) => {
       const watcher = (changed: Resource, event: WatchEvent): void => {
-        if (changed === resource && selected(event.object, selection)) setImmediate(() => { if (!signal.aborted) onEvent(event) })
+        if (changed === resource && selected(event.object, selection)) setImmediate(() => { if (!signal.aborted) listener.event(event) })
       }
       watchers.add(watcher)
+      setImmediate(() => { listener.opened() })
       signal.addEventListener('abort', () => {
         watchers.delete(watcher)
         reject(signal.reason as Error)

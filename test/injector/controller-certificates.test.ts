@@ -19,7 +19,9 @@ const owner: Owner = { current: () => undefined, refresh: () => Promise.resolve(
 
 type Configuration = KubeObject & { webhooks: { name: string, clientConfig: { caBundle?: string } }[] }
 
-function fakeClock(start = Date.UTC(2030, 0, 1)): Clock & { forward(ms: number): void } {
+const START = Date.UTC(2030, 0, 1)
+
+function fakeClock(start = START): Clock & { forward(ms: number): void } {
   let now = start
   return { now: () => now, monotonic: () => now, after: () => () => {}, forward: (ms) => { now += ms } }
 }
@@ -46,8 +48,9 @@ const bundles = async (kube: Kube): Promise<string[]> => (await kube.get<Configu
 const certificates = (bundle: string): X509Certificate[] => (bundle.match(/-----BEGIN[^]+?-----END CERTIFICATE-----/g) ?? []).map((pem) => new X509Certificate(pem))
 
 /** As the API server judges it. */
-const trusted = (leaf: X509Certificate, bundle: string, now: number): boolean => leaf.validToDate.getTime() > now
-  && certificates(bundle).some((ca) => ca.validToDate.getTime() > now && ca.subject === leaf.issuer && leaf.verify(ca.publicKey))
+const inTime = (cert: X509Certificate, now: number): boolean => cert.validFromDate.getTime() <= now && now < cert.validToDate.getTime()
+const trusted = (leaf: X509Certificate, bundle: string, now: number): boolean => inTime(leaf, now)
+  && certificates(bundle).some((ca) => inTime(ca, now) && ca.subject === leaf.issuer && leaf.verify(ca.publicKey))
 
 t.test('ten replicas at once: one authority, each its own leaf, every webhook told', async (t) => {
   const kube = await withWebhooks()
@@ -99,6 +102,51 @@ t.test('the Secret deleted or spoilt: the same authority again', async (t) => {
   await keeper.settle()
   t.equal(signer(), authority)
   t.equal(leaves.length, 1, 'and the leaf in use was never in question')
+})
+
+t.test('a clock that was two days ahead at the start: not ready with a leaf that is not valid yet, and soon another leaf', async (t) => {
+  const kube = await withWebhooks()
+  const [right, ahead] = [fakeClock(), fakeClock(START + 2 * DAY)]
+  const [one, other] = [replica(kube, right), replica(kube, ahead)]
+  await one.keeper.settle()
+  await other.keeper.settle()
+  ahead.forward(-2 * DAY)
+  t.equal(other.keeper.ready(), false)
+  await other.keeper.settle()
+  t.equal(other.keeper.ready(), true)
+  for (const { leaf } of [one, other]) t.equal(trusted(leaf(), (await bundles(kube))[0]!, right.now()), true)
+})
+
+t.test('a clock that was a year ahead for a moment: the authority that all had before, again', async (t) => {
+  const kube = await withWebhooks()
+  const [right, ahead] = [fakeClock(), fakeClock()]
+  const [one, other] = [replica(kube, right), replica(kube, ahead)]
+  await one.keeper.settle()
+  await other.keeper.settle()
+  const before = one.leaf().issuer
+  ahead.forward(365 * DAY)
+  await other.keeper.settle()
+  ahead.forward(-365 * DAY)
+  for (const { keeper } of [one, other, one]) await keeper.settle()
+  for (const { keeper, leaf } of [one, other]) {
+    t.equal(keeper.ready(), true)
+    t.equal(leaf().issuer, before)
+    t.equal(trusted(leaf(), (await bundles(kube))[0]!, right.now()), true)
+  }
+})
+
+t.test('an authority that is not valid yet and that nobody has another for: a new one; deleting the Secret does not bring it back', async (t) => {
+  for (const remove of [false, true]) {
+    const kube = await withWebhooks()
+    const clock = fakeClock(START + 365 * DAY)
+    const { keeper, leaf } = replica(kube, clock)
+    await keeper.settle()
+    clock.forward(-365 * DAY)
+    if (remove) kube.objects.delete('secrets/sidegate-system/sidegate-ca')
+    await keeper.settle()
+    t.equal(keeper.ready(), true)
+    t.equal(trusted(leaf(), (await bundles(kube))[0]!, clock.now()), true)
+  }
 })
 
 t.test('no webhook configuration: not ready, and ready once it is there', async (t) => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/lib/clock.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { createReconcileQueue } from '../../src/injector/reconcile-queue.ts'
+import { createReconcileQueue, type Turn } from '../../src/injector/reconcile-queue.ts'
 
 const lines: string[] = []
 const log = createLog({ sink: (bytes, done) => { lines.push(bytes.toString()); done(null, bytes.length) } })
@@ -46,7 +46,7 @@ t.test('a burst of events is one turn; an event during a turn is another one', a
   const queue = createReconcileQueue(async (key) => {
     turns.push(key)
     await new Promise<void>((resolve) => { release = resolve })
-    return false
+    return 'right'
   }, clock, log)
   for (let i = 0; i < 100; i++) queue.add('a')
   await forward(100)
@@ -69,7 +69,7 @@ t.test('a failure is tried again, later and later, and forgotten by success', as
   let failures = 8
   const queue = createReconcileQueue(() => {
     at.push(clock.monotonic())
-    return failures-- > 0 ? Promise.reject(new Error('not now')) : Promise.resolve(true)
+    return failures-- > 0 ? Promise.reject(new Error('not now')) : Promise.resolve('written')
   }, clock, log)
   queue.add('a')
   await forward(200_000)
@@ -80,19 +80,51 @@ t.test('a failure is tried again, later and later, and forgotten by success', as
   t.match(lines.join(''), /"msg":"reconcile failed, will try again","key":"a","error":"not now"/)
 })
 
-t.test('somebody who undoes every write: left alone for a while instead of a fight without end', async (t) => {
+/** Somebody changes things back at once. @param found for each look, whether another controller may have written it */
+async function undone(seconds: number, found: (look: number) => 'ours' | 'foreign') {
   const { clock, forward } = fakeClock()
-  let writes = 0
-  const queue = createReconcileQueue(() => {
-    writes += 1
-    // The other side writes back at once.
+  const writes: number[] = []
+  let looks = 0
+  const queue = createReconcileQueue((_, mayDispute) => {
+    const disputed = found(looks++) === 'ours'
+    if (disputed && !mayDispute) return Promise.resolve<Turn>('left')
+    writes.push(clock.monotonic())
     setImmediate(() => { queue.add('a') })
-    return Promise.resolve(true)
+    return Promise.resolve<Turn>(disputed ? 'disputed' : 'written')
   }, clock, log)
   queue.add('a')
-  for (let i = 0; i < 600; i++) await forward(100)
-  t.ok(writes >= 10 && writes <= 20, `${writes} writes in a minute`)
+  for (let i = 0; i < seconds; i++) await forward(1_000)
+  queue.stop()
+  return { writes, gaps: writes.slice(1).map((at, index) => at - writes[index]!) }
+}
+
+t.test('another controller that undoes every write: soon one a second, instead of a fight without end', async (t) => {
+  const { writes, gaps } = await undone(60, () => 'ours')
+  t.ok(writes.length > 50 && writes.length <= 75, `${writes.length} writes in a minute`)
+  t.ok(Math.max(...gaps) <= 1_100, 'never longer')
   t.match(lines.join(''), /somebody keeps changing what this controller writes/)
+})
+
+t.test('what no controller writes is put right at once, however often, and a dispute does not delay it', async (t) => {
+  t.ok(Math.max(...(await undone(5, () => 'foreign')).gaps) <= 100)
+  const { gaps } = await undone(5, (look) => look < 12 ? 'ours' : 'foreign')
+  t.ok(Math.max(...gaps.slice(12)) <= 100)
+})
+
+t.test('what is left is looked at sooner when something happens', async (t) => {
+  const { clock, forward } = fakeClock()
+  const looks: number[] = []
+  const queue = createReconcileQueue(() => {
+    looks.push(clock.monotonic())
+    return Promise.resolve('left')
+  }, clock, log)
+  queue.add('a')
+  await forward(500)
+  queue.add('a')
+  await forward(100)
+  t.equal(looks.length, 2)
+  await forward(1_500)
+  t.equal(looks.length, 3)
   queue.stop()
 })
 
@@ -102,7 +134,7 @@ t.test('one key\'s trouble is not another\'s', async (t) => {
   const queue = createReconcileQueue((key) => {
     if (key === 'bad') return Promise.reject(new Error('always'))
     done.push(key)
-    return Promise.resolve(false)
+    return Promise.resolve('right')
   }, clock, log)
   for (const key of ['bad', 'a', 'b']) queue.add(key)
   await forward(1_000)

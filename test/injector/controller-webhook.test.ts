@@ -42,7 +42,7 @@ function admission(more: Partial<AdmitOptions> = {}) {
     guarantee: { admit: (namespace, profile) => { prepared.push(`${namespace}/${profile}`); return Promise.resolve() } },
     surroundings: () => [],
     events: { say: (type, reason, about) => { said.push(`${type} ${reason} ${about.kind}/${about.name}`) } },
-    metrics: createMetrics(), log, sourceName: 'sidegate-system/sidegate-profiles', ...more,
+    metrics: createMetrics(), log, sourceName: 'sidegate-system/sidegate-profiles', namespace: 'sidegate-system', ...more,
   })
   return { prepared, said, answer: admit, admit: async (body: unknown, path = '/mutate') => await admit(body, path) as unknown as Answer }
 }

@@ -37,6 +37,18 @@ t.test('a profile removed from the source stays as it was while it is used; so d
   t.equal(planCopy(copy, needs(['a', 'b'], { accepted: undefined })).kind, 'right')
 })
 
+t.test('a removed profile that is used has the text that was kept, whatever the copy says', async (t) => {
+  const text = '{"issuers":[{"keys":{"caFile":"/etc/sidegate/corp.pem"}}]}'
+  const removed = new Map([['b', { text, files: { 'corp.pem': 'PEM' }, at: NOW }]])
+  const what = needs(['a', 'b'], { accepted: accepted({ a: 'A' }), removed })
+  const right = { 'a.json': 'A', 'b.json': text, 'corp.pem': 'PEM' }
+  const copy = apply(undefined, what)!
+  t.same(copy.data, right)
+  const edited: ConfigMap = { ...copy, data: { 'a.json': 'A', 'b.json': 'evil', 'corp.pem': 'evil' } }
+  t.same(apply(edited, what)?.data, right)
+  t.same(apply(edited, { ...what, bare: true })?.data, right)
+})
+
 t.test('an unused profile is marked, then dropped when it was unused for long enough', async (t) => {
   let copy = apply(undefined, needs(['a', 'b']))
   copy = apply(copy, needs(['a']))
@@ -48,18 +60,35 @@ t.test('an unused profile is marked, then dropped when it was unused for long en
   t.equal(again!.metadata.annotations![UNUSED_ANNOTATION], undefined, 'used again: the mark goes')
 })
 
+t.test('what is neither used nor accepted goes at once; without a source nothing is known to be wrong', async (t) => {
+  const copy = apply(undefined, needs(['a']))!
+  const filled: ConfigMap = { ...copy, data: { ...copy.data, 'junk.json': 'x'.repeat(1_000_000) } }
+  t.same(apply(filled, needs(['a']))?.data, { 'a.json': 'A' })
+  t.same(Object.keys(apply(filled, needs(['a'], { accepted: undefined }))!.data!), ['a.json', 'junk.json'])
+  t.equal(planCopy({ ...copy, data: { 'junk.json': '' } }, needs([])).kind, 'delete')
+})
+
+t.test('bare: what is accepted and used, and nothing else', async (t) => {
+  const copy = apply(undefined, needs(['a', 'b']))!
+  const full: ConfigMap = { ...copy, data: { ...copy.data, 'junk.json': 'x' }, metadata: { ...copy.metadata, labels: { team: 'x' } } }
+  const after = apply(full, needs(['a', 'junk'], { bare: true }))!
+  t.same(after.data, { 'a.json': 'A' })
+  t.same([after.metadata.labels, after.metadata.annotations], [{ 'app.kubernetes.io/managed-by': 'sidegate-controller' }, {}])
+})
+
 t.test('the last one gone: the copy is deleted', async (t) => {
   const copy = apply(apply(undefined, needs(['a'])), needs([]))
   t.ok(copy)
   t.equal(planCopy(copy, needs([], { now: NOW + 10 * MINUTE })).kind, 'delete')
 })
 
-t.test('edited by hand: put right; labels and annotations of others stay', async (t) => {
+t.test('edited by hand: put right; labels of others stay, annotations do not', async (t) => {
   const copy = apply(undefined, needs(['a']))!
   const edited: ConfigMap = { ...copy, data: { 'a.json': 'evil', 'more': 'x' }, metadata: { ...copy.metadata, labels: { team: 'x' }, annotations: { note: 'y' } } }
   const after = apply(edited, needs(['a']))!
   t.same(after.data, { 'a.json': 'A' })
-  t.match(after.metadata, { labels: { team: 'x', 'app.kubernetes.io/managed-by': 'sidegate-controller' }, annotations: { note: 'y' } })
+  t.match(after.metadata, { labels: { team: 'x', 'app.kubernetes.io/managed-by': 'sidegate-controller' } })
+  t.same(after.metadata.annotations, {})
   t.same(apply({ ...copy, binaryData: { x: 'eA==' } } as ConfigMap, needs(['a']))?.data, { 'a.json': 'A' })
 })
 

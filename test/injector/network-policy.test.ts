@@ -1,5 +1,5 @@
 import t from 'tap'
-import { networkPolicy, networkPolicySpec } from '../../src/injector/network-policy.ts'
+import { isSamePolicy, networkPolicy, networkPolicySpec } from '../../src/injector/network-policy.ts'
 import { matchesSelector } from '../../src/injector/selector.ts'
 
 const closed = { from: [], healthFrom: [], egress: null }
@@ -44,4 +44,33 @@ t.test('whom it selects', async (t) => {
 
 t.test('the whole object', async (t) => {
   t.match(networkPolicy('shop', closed), { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'sidegate', namespace: 'shop' } })
+})
+
+t.test('what the API server stores is the same', async (t) => {
+  const written = networkPolicySpec({
+    from: [{ podSelector: {} }, { namespaceSelector: { matchLabels: {}, matchExpressions: [] } }, { ipBlock: { cidr: '10.0.0.0/8', except: [] } }],
+    healthFrom: [], egress: [{ ports: [{ port: 443 }, { port: 53, protocol: 'UDP' }], to: [] }],
+  })
+  const kept = {
+    ...written,
+    ingress: [{ ports: written.ingress![0]!.ports, from: [{ podSelector: {} }, { namespaceSelector: {} }, { ipBlock: { cidr: '10.0.0.0/8' } }] }],
+    egress: [{ ports: [{ protocol: 'TCP', port: 443 }, { protocol: 'UDP', port: 53 }] }],
+  }
+  t.equal(isSamePolicy(written, kept), true)
+  const { egress: _, ...nowhere } = networkPolicySpec({ ...closed, egress: [] })
+  t.equal(isSamePolicy(networkPolicySpec({ ...closed, egress: [] }), nowhere), true, 'no rule is not stored; that it is restricted is')
+  t.equal(isSamePolicy({ ...nowhere, policyTypes: ['Egress', 'Ingress'] }, nowhere), true)
+})
+
+t.test('what means something else is not the same', async (t) => {
+  const spec = networkPolicySpec(closed)
+  const peers = (from: readonly unknown[]) => ({ ...spec, ingress: [{ ...spec.ingress![0], from }] })
+  t.equal(isSamePolicy(spec, networkPolicySpec({ ...closed, egress: [] })), false, 'egress is restricted')
+  t.equal(isSamePolicy(spec, { ...spec, ingress: [] }), false)
+  t.equal(isSamePolicy(spec, { ...spec, ingress: [...spec.ingress!, {}] }), false, 'a rule without anything lets everyone in')
+  t.equal(isSamePolicy(spec, { ...spec, podSelector: {} }), false)
+  t.equal(isSamePolicy(peers([{ podSelector: {} }]), peers([{}])), false)
+  t.equal(isSamePolicy(peers([{ podSelector: {} }]), peers([{ podSelector: {}, namespaceSelector: {} }])), false)
+  t.equal(isSamePolicy({ ...spec, egress: [{ ports: [{ port: 53 }] }] }, { ...spec, egress: [{ ports: [{ port: 53, protocol: 'UDP' }] }] }), false)
+  t.equal(isSamePolicy(spec, undefined), false)
 })

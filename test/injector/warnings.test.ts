@@ -88,3 +88,27 @@ t.test('a pod without its sidecar, and one on the node\'s network', async (t) =>
   const host = pod()
   t.match(exposureFindings({ ...host, spec: { ...host.spec, hostNetwork: true } }, [], []), [{ object: 'Pod shop/web', severity: 'hole', problem: /hostNetwork/ }])
 })
+
+t.test('a pod\'s ports are gone through once, however many Services and policies name ports', async (t) => {
+  const looks = (names: number) => {
+    const some = pod()
+    let count = 0
+    const containers = some.spec.containers.map((container) => Object.defineProperty({ ...container }, 'ports', { get: () => {
+      count += 1
+      return container.ports
+    } }))
+    const ports = Array.from({ length: names }, (_, i) => ({ port: 1 + i, targetPort: i % 2 === 0 ? `n${i}` : 8080 }))
+    const opened = Array.from({ length: names }, (_, i) => ({ port: `n${i}` }))
+    exposureFindings({ ...some, spec: { ...some.spec, containers } }, [service(ports), service(ports)], [policy([{ ports: opened }, { ports: opened }])])
+    return count
+  }
+  t.equal(looks(100), looks(1))
+})
+
+t.test('a name that two ports have is the first one\'s over TCP', async (t) => {
+  const some = pod()
+  const [app, ...rest] = some.spec.containers
+  const ports = [{ name: 'x', containerPort: 7000, protocol: 'UDP' }, { name: 'x', containerPort: 9999 }, { name: 'x', containerPort: 15_001 }]
+  const twice: Pod = { ...some, spec: { ...some.spec, containers: [{ ...app!, ports: [...app!.ports ?? [], ...ports] }, ...rest] } }
+  t.match(exposureFindings(twice, [service([{ port: 80, targetPort: 'x' }])], []), [{ problem: /leads to x, which the sidecar does not protect/ }])
+})

@@ -104,6 +104,45 @@ t.test('410 Gone, as an event or as an answer: listed again, what went meanwhile
   }
 })
 
+t.test('410 again and again: later and later, not a list without end', async (t) => {
+  let lists = 0
+  const delays: number[] = []
+  const { kube } = await start(t, (_, response, url) => {
+    if (url.searchParams.get('watch')) {
+      response.writeHead(200).end(event('ERROR', { code: 410, reason: 'Expired', message: 'too old resource version' }))
+      return
+    }
+    lists += 1
+    json(response, 200, { metadata: { resourceVersion: '1' }, items: [] })
+  })
+  const waiting: Clock = { ...quick, after: (ms, task) => { delays.push(ms); return quick.after(ms, task) } }
+  const informer = startInformer<ConfigMap>(kube, 'configmaps', {}, { clock: waiting })
+  await until(() => delays.length === 6)
+  informer.stop()
+  t.equal(lists, 7, 'a pause before each but the first two')
+  t.ok(delays[5]! > 4 * delays[0]!, delays.join(' '))
+})
+
+t.test('a watch that broke: nothing is believed until the next one is open', async (t) => {
+  const watches: ServerResponse[] = []
+  const { kube } = await start(t, (_, response, url) => {
+    if (url.searchParams.get('watch')) watches.push(response)
+    else json(response, 200, { metadata: { resourceVersion: '1' }, items: [map('a', 1)] })
+  })
+  const informer = startInformer<ConfigMap>(kube, 'configmaps', {}, { clock: quick })
+  t.teardown(() => { informer.stop() })
+  await until(() => watches.length === 1)
+  t.equal(informer.fresh(), false, 'listed, but what changes is not told yet')
+  watches[0]!.writeHead(200).flushHeaders()
+  await until(() => informer.fresh())
+  watches[0]!.socket!.destroy()
+  await until(() => watches.length === 2)
+  await sleep(20)
+  t.equal(informer.fresh(), false)
+  watches[1]!.writeHead(200).flushHeaders()
+  await until(() => informer.fresh())
+})
+
 t.test('connections cut, 500s, half lines: it goes on, and nothing is believed meanwhile', async (t) => {
   let broken = true
   let turns = 0

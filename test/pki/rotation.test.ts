@@ -1,7 +1,7 @@
 import t from 'tap'
 import { X509Certificate } from 'node:crypto'
 import { issueLeaf } from '../../src/pki/authority.ts'
-import { advance, bundleHas, decodeState, encodeState, trustBundle, type AuthorityState, type RotationPolicy } from '../../src/pki/rotation.ts'
+import { advance, bundleHas, canSign, decodeState, encodeState, trustBundle, type AuthorityState, type RotationPolicy } from '../../src/pki/rotation.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -61,6 +61,33 @@ t.test('a cluster that slept for years starts anew', async (t) => {
   const state = await advance(old, start + 1000 * DAY, policy, () => false)
   t.not(state.active.cert, old.active.cert)
   t.ok(new X509Certificate(state.active.cert).validToDate.getTime() > start + 1000 * DAY)
+})
+
+t.test('an authority of a clock that was far ahead is replaced; what signed before stays trusted', async (t) => {
+  const first = await advance(undefined, start, policy, yes)
+  const renewing = await advance(first, start + 250 * DAY, policy, yes)
+  const ahead = await advance(renewing, start + 250 * DAY + HOUR, policy, yes)
+  t.equal(canSign(ahead, start), false)
+  const state = await advance(ahead, start, policy, yes)
+  t.equal(canSign(state, start), true)
+  t.not(state.active.cert, ahead.active.cert)
+  t.ok(new X509Certificate(state.active.cert).validFromDate.getTime() <= start)
+  t.ok(bundleHas(trustBundle(state), first.active.cert))
+  t.notOk(JSON.stringify(state).includes(JSON.stringify(ahead.active.key)))
+})
+
+t.test('a next authority that is not valid yet waits for its time, whatever becomes of the active one', async (t) => {
+  const state = await advance(await advance(undefined, start, policy, yes), start + 600 * DAY, policy, yes)
+  const first = await advance(undefined, start, policy, yes)
+  const mixed: AuthorityState = { ...first, next: state.active }
+  t.equal((await advance(mixed, start + DAY, policy, yes)).active.cert, first.active.cert)
+  const after = await advance(mixed, start + 366 * DAY, policy, yes)
+  t.equal([first.active.cert, state.active.cert].includes(after.active.cert), false)
+})
+
+t.test('clocks that differ by some minutes make no other authority', async (t) => {
+  const state = await advance(undefined, start, policy, yes)
+  t.equal(await advance(state, start - 5 * 60_000, policy, yes), state)
 })
 
 t.test('nothing to do gives the same object back', async (t) => {
