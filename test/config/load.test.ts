@@ -113,7 +113,7 @@ t.test('properties: never a crash, never an unknown field accepted', async (t) =
     if (config !== undefined && !Object.keys(config).every((name) => names.includes(name))) t.fail('an unknown field', { text })
     accepted += config === undefined ? 0 : 1
   }
-  t.pass(`${texts.length} texts, ${accepted} of them accepted`)
+  t.ok(accepted > 0, `${texts.length} texts, ${accepted} of them accepted`)
 
   // One unknown field at any place of a whole configuration must be refused.
   const whole = (await import('yaml')).parse(CONTRACT) as Record<string, unknown>

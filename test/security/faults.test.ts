@@ -170,6 +170,7 @@ for (const [name, start] of transports) {
       const client = await connect(proxy.address)
       await client.send(request('GET /'))
       await t.rejects(client.next())
+      t.not(client.ending(), 'open', 'not merely silent')
       t.notMatch(text(client.received()), /no/)
       client.destroy()
       await nextPasses(t)
@@ -229,7 +230,9 @@ for (const [name, start] of transports) {
       await client.send(request('GET /1'))
       const statuses = [(await client.next()).status]
       await client.send(request('GET /2'))
-      statuses.push((await client.next()).status)
+      const second = await client.next()
+      statuses.push(second.status)
+      t.notMatch(second.text, /poison/i, 'the second answer is not what came before any question')
       t.ok(statuses.every((status) => [200, 502, 504].includes(status)), statuses.join())
       client.destroy()
       await other.close()

@@ -59,7 +59,7 @@ function sidecar(overrides: Record<string, unknown> = {}) {
     upstreamOf: (listener) => listener.upstream,
     rules: compileRules(config),
     extract: compileExtractor(config.tokens, config.limits.tokenBytes),
-    tokenHeaders: ['Authorization'],
+    tokenHeaders: ['Authorization', 'X-Auth-Token'],
     forwardToken: config.identity.forwardToken,
     authenticator,
     identity: compileIdentity(config.identity),
@@ -207,7 +207,7 @@ t.test('H14, H9: identity is removed from responses and trailers, in any spellin
     t.ok(dropsResponseHeader(spelling), spelling)
     t.ok(dropsTrailer(spelling), spelling)
   }
-  for (const name of ['Authorization', 'Content-Length', 'Transfer-Encoding', 'Host', 'X-Forwarded-For', 'Connection']) t.ok(dropsTrailer(name), name)
+  for (const name of ['Authorization', 'Content-Length', 'Transfer-Encoding', 'Host', 'X-Forwarded-For', 'Connection', 'X-Auth-Token', 'x_auth_token']) t.ok(dropsTrailer(name), name)
   t.notOk(dropsResponseHeader('Content-Type'))
   t.notOk(dropsTrailer('X-Checksum'))
 })
