@@ -161,7 +161,7 @@ export const configSchema = group({
     targetBytes: field(size, '8KiB', 'Request target.'),
     tokenBytes: field(size, '16KiB', 'One token.'),
     headerTimeout: field(duration, '10s', 'For a head to arrive.'),
-    idleTimeout: field(duration, '75s', 'Between requests, and for a stalled body.'),
+    idleTimeout: field(duration, '75s', 'Between requests, for a stalled body, for a reader that takes nothing, and for a tunnel of which one side has ended.'),
     upstreamTimeout: field(duration, '60s', 'For the app\'s response head. 0: none. A response\'s total time is never limited.'),
     connectTimeout: field(duration, '2s', 'For a connection to the app.'),
     connections: field(count, 10000, 'Client connections per listener.'),
