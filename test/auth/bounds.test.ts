@@ -8,6 +8,7 @@ import t from 'tap'
 import { openDenylist } from '../../src/auth/denylist.ts'
 import { fetchDocument } from '../../src/auth/fetch-document.ts'
 import { importJwk } from '../../src/auth/jwks.ts'
+import { mintKey } from '../../src/demo/issuer.ts'
 import { issuerConfig } from '../helpers/issuer.ts'
 import { until } from '../helpers/sidecar.ts'
 import { openBench } from '../helpers/tokens.ts'
@@ -38,4 +39,10 @@ t.test('RSA: 8192 bits are accepted, 8193 are not', async (t) => {
   const modulus = (bits: number) => { const bytes = Buffer.alloc(Math.ceil(bits / 8), 0xff); if (bits % 8) bytes[0] = 1; return bytes.toString('base64url') }
   t.type(importJwk({ kty: 'RSA', e: 'AQAB', n: modulus(8192) }), 'object')
   t.match(importJwk({ kty: 'RSA', e: 'AQAB', n: modulus(8193) }), /at most 8192/)
+})
+
+t.test('a kid of 256 characters is taken, one of 257 is not', async (t) => {
+  const { jwk } = await mintKey('ES256')
+  t.type(importJwk({ ...jwk, kid: 'k'.repeat(256) }), 'object')
+  t.type(importJwk({ ...jwk, kid: 'k'.repeat(257) }), 'string')
 })

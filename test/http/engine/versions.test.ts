@@ -69,3 +69,14 @@ t.test('an app\'s whole head of more than 64 KiB is malformed, one below passes'
   t.equal((await exchange(proxy.address, request('GET /'))).status, 502)
   t.match(await proxy.finished(1), [{ outcome: { failed: 'upstream_malformed' } }])
 })
+
+t.test('thirty-two interim answers pass, one more is a flood', async (t) => {
+  const { script, proxy } = await startScripted(t, startEngine)
+  for (const [count, status] of [[32, 200], [33, 502]] as const) {
+    script(answers.raw('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(count) + 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
+    const client = await connect(proxy.address)
+    await client.send('GET / HTTP/1.0\r\nHost: app\r\n\r\n')
+    t.equal((await client.next()).status, status, `${count}`)
+    client.destroy()
+  }
+})
