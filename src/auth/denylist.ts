@@ -163,16 +163,11 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
   // Not the entries themselves: cached principals hold on to it, and must not keep an old list alive.
   let edition = {}
   let lastError: string | undefined
-  let version = 0
 
   const take = async (path: string, content: FileContent): Promise<void> => {
-    version++
-    const mine = version
     if ('error' in content) throw new Error(`the deny-list ${path} cannot be read: ${content.error.message}`)
     const list = await parseFile(path, content.text)
-    const next = compileFile(path, inline, list)
-    if (mine !== version) return // a newer change overtook this one
-    entries = next
+    entries = compileFile(path, inline, list)
     edition = {}
     lastError = undefined
     log?.info('deny-list in force', { file: path, entries: entries.size })
@@ -181,10 +176,12 @@ export async function openDenylist(config: DenylistConfig | undefined, deps: Den
   let close = (): void => {}
   if (file !== undefined) {
     let first: Promise<void> | undefined
+    // One after the other: the last one that was read is the one that stays, however long each takes.
+    let taking: Promise<void> = Promise.resolve()
     close = watchFile(file, (content) => {
-      const taken = take(file, content)
+      const taken = taking.then(() => take(file, content))
       first ??= taken
-      taken.catch((error: unknown) => {
+      taking = taken.catch((error: unknown) => {
         lastError = (error as Error).message
         log?.error('deny-list refused; the old one stays in force', { file, error: lastError })
       })
