@@ -46,6 +46,7 @@ async function client(script: string) {
   within('ip', 'link', 'set', 'lo', 'up')
   if (script) for (const _ of ['once', 'and again, as a restarted init container does']) within('nft', script)
   const outside = createServer((socket) => socket.end('outside')).listen(7070, '10.9.0.1')
+  await once(outside, 'listening')
   there.stdin.write('go\n')
   const inside = JSON.parse(await line()) as Record<string, string>
   // IPv6 takes a second or two on a new link (neighbour discovery).
