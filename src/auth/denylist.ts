@@ -4,7 +4,7 @@ import type { DenylistConfig } from '../config/schema.ts'
 import { parseTime } from '../config/values.ts'
 import { watchFile } from '../lib/watch-file.ts'
 import type { FileContent } from '../lib/watch-file.ts'
-import { membersOf, membersWritten, parseJson } from '../lib/json.ts'
+import { parseUniqueJson } from '../lib/json.ts'
 import { createStringSet, type StringSet } from '../lib/string-set.ts'
 import type { Log } from '../telemetry/log.ts'
 import { deny } from '../telemetry/reason.ts'
@@ -81,11 +81,7 @@ function compile(lists: readonly DenylistConfig[]): Entries {
 
 /** Reads the file's text. YAML is loaded only for a file that is not JSON. */
 async function parseText(text: string): Promise<unknown> {
-  if (/^\s*\{/.test(text)) {
-    const value = parseJson(text)
-    if (membersWritten(text) !== membersOf(value)) throw new Error('a field is there twice')
-    return value
-  }
+  if (/^\s*\{/.test(text)) return parseUniqueJson(text)
   const { parse } = await import('yaml')
   return parse(text, { logLevel: 'error' }) as unknown
 }

@@ -1,6 +1,6 @@
 /** Text to data: JSON, for which nothing is loaded, or YAML 1.2. Duplicate keys are refused in both: which one holds would be anyone's guess. */
 import type { Document, LineCounter } from 'yaml'
-import { membersOf, membersWritten, parseJson } from '../lib/json.ts'
+import { parseUniqueJson } from '../lib/json.ts'
 import type { ConfigPath, Problem } from './problem.ts'
 
 /** Finds the line (from 1) of a value, or of the nearest thing around it that has one. */
@@ -25,9 +25,7 @@ export async function parseText(text: string): Promise<ParsedText> {
 function readJson(text: string): { readonly value: unknown } | undefined {
   if (!/^\s*\{/.test(text)) return undefined
   try {
-    const value = parseJson(text)
-    // A parser keeps the last of two equal keys. The text then has more keys than the value.
-    return membersWritten(text) === membersOf(value) ? { value } : undefined
+    return { value: parseUniqueJson(text) }
   } catch {
     return undefined
   }

@@ -30,6 +30,16 @@ export function parseJson(text: string): unknown {
 }
 
 /**
+ * Parses JSON in which no object has a name twice: which one holds would be anyone's guess.
+ * @throws SyntaxError
+ */
+export function parseUniqueJson(text: string): unknown {
+  const value = parseJson(text)
+  if (membersWritten(text) !== membersOf(value)) throw new SyntaxError('a field is there twice')
+  return value
+}
+
+/**
  * Counts the members written in a JSON text: its colons outside strings. A parser keeps one of each pair with the same name, so there are duplicates exactly when the text has
  * more members than the value ({@link membersOf}).
  * @returns -1 when it nests deeper than `maxDepth`, or a string does not end
