@@ -88,13 +88,21 @@ const decodeComponent = (text: string): string => {
   }
 }
 
+/** The names of query parameters that may hold a token. However it is escaped, a name is no shorter than itself and no longer than all of its bytes escaped: nothing else is decoded. */
+interface QueryNames {
+  readonly names: readonly string[]
+  readonly shortest: number
+  readonly longest: number
+}
+
+const compileQueryNames = (names: readonly string[]): QueryNames =>
+  ({ names, shortest: Math.min(...names.map(({ length }) => length)), longest: 3 * Math.max(...names.map((name) => Buffer.byteLength(name))) })
+
 /** Takes the token's parameters out of a target. A parameter whose encoded name an app would decode to the same is the same. */
-function takeQuery(target: string, names: readonly string[], found: Finding[]): string {
+function takeQuery(target: string, { names, shortest, longest }: QueryNames, found: Finding[]): string {
   const mark = target.indexOf('?')
   if (mark === -1) return target
   const parts = target.slice(mark + 1).split('&')
-  // However it is escaped, a name is no shorter than itself and no longer than all of its bytes escaped: of the others none is decoded, which costs what an exception costs.
-  const [shortest, longest] = [Math.min(...names.map(({ length }) => length)), 3 * Math.max(...names.map((name) => Buffer.byteLength(name)))]
   const kept: string[] = []
   const taken: string[] = []
   for (const part of parts) {
@@ -134,7 +142,7 @@ function conclude(found: readonly Finding[] | undefined, tokenBytes: number): st
 export function compileExtractor(sources: readonly TokenSourceConfig[], tokenBytes: number): Extractor {
   const places = compileHeaderPlaces(sources)
   const cookies = sources.flatMap((source) => 'cookie' in source ? [source.cookie] : [])
-  const queries = sources.flatMap((source) => 'query' in source ? [source.query] : [])
+  const queries = compileQueryNames(sources.flatMap((source) => 'query' in source ? [source.query] : []))
   // In any spelling: the headers to look at more closely.
   const isPlace = compileNames([...places.map((place) => place.name), ...cookies.length > 0 ? ['cookie'] : []])
 
@@ -181,7 +189,7 @@ export function compileExtractor(sources: readonly TokenSourceConfig[], tokenByt
       seen = add(seen, place)
     }
 
-    if (queries.length === 0) return { token: conclude(found, tokenBytes), edits: edits ?? NO_EDITS, target }
+    if (queries.names.length === 0) return { token: conclude(found, tokenBytes), edits: edits ?? NO_EDITS, target }
     const all = found ?? []
     const rest = takeQuery(target, queries, all)
     return { token: conclude(all.length > 0 ? all : undefined, tokenBytes), edits: edits ?? NO_EDITS, target: rest }
