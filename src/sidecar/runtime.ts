@@ -60,6 +60,9 @@ export async function compileRuntime(config: Config, shared: Shared, previous?: 
   const held: (() => void)[] = []
   const dispose = (): void => { for (const giveBack of held.splice(0)) giveBack() }
   try {
+    // First, as it may be missing for a while: a configuration that is tried again must not ask its issuers each time.
+    const denylist = await openDenylist(config.denylist, { log })
+    held.push(() => { denylist.close() })
     const keySets = new Map<string, KeySet>()
     for (const issuer of config.issuers) {
       const lease = pool.lease(issuer)
@@ -67,8 +70,6 @@ export async function compileRuntime(config: Config, shared: Shared, previous?: 
       keySets.set(issuer.name, lease.keys)
     }
     const cache = previous?.config.cache.entries === config.cache.entries ? previous.cache : createTokenCache(config.cache.entries)
-    const denylist = await openDenylist(config.denylist, { log })
-    held.push(() => { denylist.close() })
     const authenticator = createAuthenticator({ issuers: config.issuers, keySets, denylist, cache, clock })
     const keyStates = () => Object.fromEntries([...keySets].map(([name, keys]) => [name, keys.status()]))
     return {
