@@ -4,6 +4,7 @@ import type { Log } from '../telemetry/log.ts'
 import { eventText } from './event-text.ts'
 import { ownerOf, type Events } from './events.ts'
 import type { Guarantee } from './guarantee.ts'
+import { SYSTEM_NAMESPACE } from './names.ts'
 import { denied, review, withWarnings, type AdmissionResponse, type Outcome, type Reviewed } from './review.ts'
 import type { InjectorSettings } from './settings.ts'
 import type { Source } from './source.ts'
@@ -25,9 +26,6 @@ export interface AdmitOptions {
 
 /** Called for pods that say nothing in a namespace labelled `sidegate.dev/inject: enabled`. */
 const OPT_IN_PATH = '/mutate/namespace'
-
-/** Its pods have to start whatever becomes of Sidegate; and nothing is written there for whoever reaches the webhook's port. */
-const SYSTEM_NAMESPACE = 'kube-system'
 
 const OUTCOMES = ['injected', 'unchanged', 'skipped', 'refused', 'unprepared', 'malformed'] as const
 

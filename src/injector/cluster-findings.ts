@@ -4,7 +4,7 @@ import type { ClusterSnapshot } from './cluster-snapshot.ts'
 import { profileOfPod } from './guarantee.ts'
 import {
   CONFIG_COPY, FIRST_PROTECTED_PORT, HEALTH_PORT, INJECT_ANNOTATION, INJECTED_LABEL, INTERCEPTION_ANNOTATION, INTERCEPTION_LABEL, MAX_PROTECTED_PORTS, MODE_ANNOTATION,
-  NAMESPACE_LABEL, NETWORK_POLICY, profileKey, SIDECAR_CONTAINER,
+  NAMESPACE_LABEL, NETWORK_POLICY, profileKey, SIDECAR_CONTAINER, SYSTEM_NAMESPACE,
 } from './names.ts'
 import { matchesSelector } from './selector.ts'
 import { compileSource, type Compiled } from './source-config.ts'
@@ -150,7 +150,7 @@ function optInFindings({ namespaces, workloads, releaseNamespace }: ClusterSnaps
   for (const namespace of namespaces) {
     const value = namespace.metadata.labels?.[NAMESPACE_LABEL]
     if (value !== undefined && value !== 'enabled' && value !== 'disabled') findings.push({ severity: 'hole', code: 'label-misspelt', object: nameOf('Namespace', namespace), problem: `label ${NAMESPACE_LABEL} is "${value}": only "enabled" has an effect, so nothing is injected there.`, fix: `kubectl label --overwrite namespace ${namespace.metadata.name} ${NAMESPACE_LABEL}=enabled` })
-    const excluded = namespace.metadata.name === 'kube-system' || namespace.metadata.name === releaseNamespace
+    const excluded = namespace.metadata.name === SYSTEM_NAMESPACE || namespace.metadata.name === releaseNamespace
     if (value === 'enabled' && excluded) findings.push({ severity: 'hole', code: 'namespace-excluded', object: nameOf('Namespace', namespace), problem: 'it is labelled for injection, but this namespace is left out of it.', fix: 'Move the workloads to a namespace of their own.' })
   }
   for (const workload of workloads) {
@@ -169,7 +169,7 @@ export async function clusterFindings(snapshot: ClusterSnapshot): Promise<readon
   const { source, namespaces, pods, unread, releaseNamespace } = snapshot
   const compiled: Compiled = source ? await compileSource(source.data) : { problems: [] }
   const labelled = new Set(namespaces.filter(({ metadata }) => metadata.labels?.[NAMESPACE_LABEL] === 'enabled').map(({ metadata }) => metadata.name))
-  const living = pods.filter((pod) => !over(pod) && pod.metadata.namespace !== 'kube-system' && pod.metadata.namespace !== releaseNamespace)
+  const living = pods.filter((pod) => !over(pod) && pod.metadata.namespace !== SYSTEM_NAMESPACE && pod.metadata.namespace !== releaseNamespace)
   const guarded = living.filter((pod) => injected(pod) && sidecarOf(pod))
   const findings = [
     ...unread.map(({ what, why }): ClusterFinding => ({ severity: 'unchecked', code: 'unreadable', object: what, problem: `could not be read: ${why}.`, fix: 'Run the check as someone who may read it.' })),

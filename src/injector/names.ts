@@ -43,6 +43,9 @@ export const ORIGINAL_ANNOTATION = 'sidegate.dev/original'
 /** Label on every injected pod with its interception: the NetworkPolicy lets only `port` pods be narrowed to the sidecar's own ports. */
 export const INTERCEPTION_LABEL = 'sidegate.dev/interception'
 export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container'
+/** Its pods have to start whatever becomes of Sidegate; and nothing is written there for whoever reaches the webhook's port. */
+export const SYSTEM_NAMESPACE = 'kube-system'
+
 /** The init container of interception `redirect`. */
 export const REDIRECT_CONTAINER = 'sidegate-redirect'
 /** The volume with {@link CONFIG_COPY} and where the sidecar has it. */
